@@ -1,0 +1,75 @@
+/** @file Opening files and reading ranges of them, with errors that name the path and say in words what the system said. */
+import { openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
+import { SextantError } from "../base/errors.js";
+
+/** A `file` error for what the operating system said about `path`; a `SextantError` is passed on. */
+export function fileError(what: string, path: string, error: unknown): SextantError {
+  if (error instanceof SextantError) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  const why = (code && REASONS[code]) ?? (error instanceof Error ? error.message : String(error));
+  return new SextantError("file", `${what} ${path}: ${why}`, { cause: error });
+}
+
+const REASONS: { readonly [code: string]: string } = {
+  ENOENT: "it does not exist",
+  ENOTDIR: "it does not exist",
+  EISDIR: "it is a folder",
+  EACCES: "no permission",
+  EPERM: "no permission",
+  ENOSPC: "the disk is full",
+  EROFS: "the disk is read-only",
+  EMFILE: "too many open files",
+  ELOOP: "its symbolic links go round in a circle",
+};
+
+/** What the system knows of the file or folder; a missing one is a `file` error, with `role` as what it is to us. */
+export function statOf(path: string, role = ""): Stats {
+  try {
+    return statSync(path);
+  } catch (error) {
+    throw fileError(role ? `cannot open ${role}, ` : "cannot open", path, error);
+  }
+}
+
+/** The absolute path with symbolic links resolved. */
+export function resolveReal(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    throw fileError("cannot open", path, error);
+  }
+}
+
+/** A descriptor of the file, for reading; the caller closes it. */
+export function openFile(path: string): number {
+  if (!statOf(path).isFile()) throw new SextantError("file", `cannot open ${path}: it is not a file`);
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    throw fileError("cannot open", path, error);
+  }
+}
+
+/** The `length` bytes from byte `from` on. */
+export function readRange(descriptor: number, path: string, from: number, length: number): Uint8Array {
+  const out = new Uint8Array(length);
+  fillFrom(descriptor, path, from, out);
+  return out;
+}
+
+/** Fills `out` with the bytes from byte `from` on; a file that ends before is an error. */
+export function fillFrom(descriptor: number, path: string, from: number, out: Uint8Array): void {
+  for (let at = 0; at < out.length;) {
+    const got = readOnce(descriptor, path, out.subarray(at, at + (1 << 30)), from + at);
+    if (got === 0) throw new SextantError("file", `${path} ended at byte ${from + at} while being read: it was shortened meanwhile`);
+    at += got;
+  }
+}
+
+function readOnce(descriptor: number, path: string, into: Uint8Array, position: number): number {
+  try {
+    return readSync(descriptor, into, 0, into.length, position);
+  } catch (error) {
+    throw fileError("cannot read", path, error);
+  }
+}

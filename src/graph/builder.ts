@@ -1,0 +1,97 @@
+/**
+ * @file Makes a graph node by node. Ops are functions over the builder (`ops.ts`); names are given with `name`, and a value
+ * may have one name only, so that each point is a value of its own.
+ */
+import { internal } from "../base/errors.js";
+import type { Attribute, Axes, Constant, Dtype, Graph, Node, Value, Weight } from "./graph.js";
+
+export class GraphBuilder {
+  readonly #inputs: Value[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #weights = new Map<string, Weight>();
+  readonly #constants = new Map<string, Constant>();
+  readonly #values = new Map<string, Value>();
+  readonly #named = new Map<string, string>();
+
+  /** An input of the graph, fed at each run; the same one asked for twice is one input. */
+  input<const A extends Axes>(id: string, axes: A, dtype: Dtype = "float32"): Value<A> {
+    const known = this.#inputs.find((input) => input.id === id);
+    if (known) return known as Value<A>;
+    const value = this.#declare(id, axes, dtype);
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /** A tensor of the checkpoint; the same one asked for twice is one weight. */
+  weight<const A extends Axes>(weight: Weight, axes: A): Value<A> {
+    const id = `${weight.name}+${weight.offset ?? 0}:${weight.shape.join("x")}`;
+    this.#weights.set(id, weight);
+    return { id, axes, dtype: "float32" };
+  }
+
+  /** A small tensor written into the graph; equal ones are one. */
+  constant<const A extends Axes>(values: readonly number[], axes: A, options: { dtype?: Dtype; shape?: readonly number[] } = {}): Value<A> {
+    const { dtype = "float32", shape = axes.length === 0 ? [] : [values.length] } = options;
+    const id = `const:${dtype}[${shape.join(",")}]:${values.join(",")}`;
+    this.#constants.set(id, { dtype, shape, values });
+    return { id, axes, dtype };
+  }
+
+  /** The single result of a new node. */
+  node<const A extends Axes>(spec: {
+    op: string;
+    domain?: Node["domain"];
+    inputs: readonly (Value | undefined)[];
+    attributes?: Node["attributes"];
+    axes: A;
+    dtype?: Dtype;
+  }): Value<A> {
+    return this.nodes({ ...spec, results: [{ axes: spec.axes, dtype: spec.dtype ?? "float32" }] })[0] as Value<A>;
+  }
+
+  /** The results of a new node with several; `undefined` among them skips an optional output. */
+  nodes(spec: {
+    op: string;
+    domain?: Node["domain"];
+    inputs: readonly (Value | undefined)[];
+    attributes?: Readonly<Record<string, Attribute>>;
+    results: readonly ({ axes: Axes; dtype: Dtype } | undefined)[];
+  }): (Value | undefined)[] {
+    const index = this.#nodes.length;
+    const outputs = spec.results.map((result, place) => result && this.#declare(`${spec.op}_${index}_${place}`, result.axes, result.dtype));
+    this.#nodes.push({
+      op: spec.op,
+      domain: spec.domain ?? "",
+      inputs: spec.inputs.map((value) => value?.id ?? ""),
+      outputs: outputs.map((value) => value?.id ?? ""),
+      attributes: spec.attributes ?? {},
+    });
+    return outputs;
+  }
+
+  /** `value`, from now on known as `name`. */
+  name<A extends Axes>(name: string, value: Value<A>): Value<A> {
+    if (this.#named.has(name)) throw internal(`the name ${name} is given twice`);
+    if ([...this.#named.values()].includes(value.id)) throw internal(`${name} would be a second name of one value`);
+    this.#named.set(name, value.id);
+    return value;
+  }
+
+  finish(): Graph {
+    return {
+      inputs: this.#inputs,
+      nodes: this.#nodes,
+      weights: this.#weights,
+      constants: this.#constants,
+      values: this.#values,
+      named: this.#named,
+    };
+  }
+
+  #declare<A extends Axes>(id: string, axes: A, dtype: Dtype): Value<A> {
+    if (this.#values.has(id)) throw internal(`the value ${id} is declared twice`);
+    const value = { id, axes, dtype };
+    this.#values.set(id, value);
+    return value;
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * @file A computation as plain data: nodes in execution order, values with named axes, and names for the values that people
+ * ask for. `builder.ts` makes graphs, `segments.ts` cuts them, `emit.ts` writes them as ONNX.
+ */
+
+/** Element types that values can have. */
+export type Dtype = "float32" | "int32" | "int64" | "bool";
+
+/** The names of a value's axes; sizes are known only when it runs. */
+export type Axes = readonly string[];
+
+/** The result of a node, an input, or a weight. Typed by its axes, so that wrong contractions do not compile. */
+export interface Value<A extends Axes = Axes> {
+  readonly id: string;
+  readonly axes: A;
+  readonly dtype: Dtype;
+}
+
+/** An attribute of an ONNX node. */
+export type Attribute = number | readonly number[] | string | { readonly float: number };
+
+export interface Node {
+  readonly op: string;
+  readonly domain: "" | "com.microsoft";
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** A tensor of the checkpoint that a graph reads: a stored tensor, or the run of its elements from `offset` on, seen with `shape`. */
+export interface Weight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly offset?: number;
+}
+
+/** A small tensor written into the graph itself. */
+export interface Constant {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly values: readonly number[];
+}
+
+export interface Graph {
+  readonly inputs: readonly Value[];
+  readonly nodes: readonly Node[];
+  readonly weights: ReadonlyMap<string, Weight>;
+  readonly constants: ReadonlyMap<string, Constant>;
+  /** Every value by id, weights excepted. */
+  readonly values: ReadonlyMap<string, Value>;
+  /** Values that have a name: points, and the graph's results. */
+  readonly named: ReadonlyMap<string, string>;
+}

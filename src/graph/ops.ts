@@ -1,0 +1,235 @@
+/**
+ * @file One function an ONNX op, over named axes. An axis can be contracted only with itself: `matmul(x: [token, d_model],
+ * w: [d_mlp, d_model])` does not compile. Semantics: the ONNX operator documentation, and ONNX Runtime's for
+ * `com.microsoft` operators.
+ */
+import { must } from "../base/errors.js";
+import type { GraphBuilder } from "./builder.js";
+import type { Axes, Value } from "./graph.js";
+
+type G = GraphBuilder;
+
+function elementwise(op: string): <A extends Axes>(g: G, a: Value<A>, b: Value) => Value<A> {
+  return (g, a, b) => g.node({ op, inputs: [a, b], axes: a.axes, dtype: a.dtype });
+}
+
+/** `a + b`; `b` is broadcast over the axes of `a`. */
+export const add = elementwise("Add");
+/** `a - b`; `b` is broadcast. */
+export const subtract = elementwise("Sub");
+/** `a · b`; `b` is broadcast. */
+export const multiply = elementwise("Mul");
+/** `a / b`; `b` is broadcast. */
+export const divide = elementwise("Div");
+
+/** `by · x`, or `x` itself when `by` is 1. */
+export function scaleBy<A extends Axes>(g: G, x: Value<A>, by: number): Value<A> {
+  return by === 1 ? x : multiply(g, x, g.constant([by], []));
+}
+
+/** A one-input op that keeps its axes. */
+export function unary<A extends Axes>(
+  g: G,
+  op: UnaryOp,
+  x: Value<A>,
+  attributes: Record<string, number | string | { float: number }> = {},
+): Value<A> {
+  const domain = CONTRIB.has(op) ? "com.microsoft" : "";
+  return g.node({ op, domain, inputs: [x], attributes, axes: x.axes, dtype: x.dtype });
+}
+
+/** The one-input ops in use. */
+export type UnaryOp =
+  | "Abs"
+  | "Elu"
+  | "Erf"
+  | "Exp"
+  | "Gelu"
+  | "HardSigmoid"
+  | "HardSwish"
+  | "Identity"
+  | "LeakyRelu"
+  | "Mish"
+  | "Neg"
+  | "QuickGelu"
+  | "Reciprocal"
+  | "Relu"
+  | "Selu"
+  | "Sigmoid"
+  | "Softplus"
+  | "Softsign"
+  | "Sqrt"
+  | "Tanh";
+
+const CONTRIB: ReadonlySet<string> = new Set(["QuickGelu"]);
+
+/** `cap · tanh(x / cap)`. */
+export function softcap<A extends Axes>(g: G, x: Value<A>, cap: number): Value<A> {
+  return scaleBy(g, unary(g, "Tanh", scaleBy(g, x, 1 / cap)), cap);
+}
+
+/** `min(max(x, low), high)`; either bound may be absent. */
+export function clip<A extends Axes>(g: G, x: Value<A>, low: number | undefined, high: number | undefined): Value<A> {
+  const bound = (limit: number | undefined): Value | undefined => (limit === undefined ? undefined : g.constant([limit], []));
+  return g.node({ op: "Clip", inputs: [x, bound(low), bound(high)], axes: x.axes });
+}
+
+/** `[token, in] × [in, out] (+ [out])`, or with `transposed` `[token, in] × [out, in]ᵀ`. */
+export function gemm<const T extends string, const I extends string, const O extends string>(
+  g: G,
+  x: Value<readonly [T, I]>,
+  w: Value<readonly [I, O]> | { readonly transposed: Value<readonly [O, I]> },
+  bias?: Value<readonly [O]>,
+): Value<readonly [T, O]> {
+  const transposed = "transposed" in w;
+  const weight: Value = transposed ? w.transposed : w;
+  const out = (transposed ? w.transposed.axes[0] : w.axes[1]) as O;
+  return g.node({ op: "Gemm", inputs: [x, weight, bias], attributes: { transB: transposed ? 1 : 0 }, axes: [x.axes[0], out] as const });
+}
+
+/** `[…a, m, k] × [… , k, n]`, batched over the leading axes. */
+export function matmul<const A extends Axes>(g: G, a: Value, b: Value, axes: A): Value<A> {
+  return g.node({ op: "MatMul", inputs: [a, b], axes });
+}
+
+/** `scale · […, m, k] × [… , n, k]ᵀ`, batched over the leading axes. */
+export function matmulTransposed<const A extends Axes>(g: G, a: Value, b: Value, options: { scale: number; axes: A }): Value<A> {
+  const attributes = { transB: 1, alpha: { float: options.scale } };
+  return g.node({ op: "FusedMatMul", domain: "com.microsoft", inputs: [a, b], attributes, axes: options.axes });
+}
+
+/** Softmax over the last axis. */
+export function softmax<A extends Axes>(g: G, x: Value<A>): Value<A> {
+  return g.node({ op: "Softmax", inputs: [x], attributes: { axis: -1 }, axes: x.axes });
+}
+
+/** A norm over the last axis and the reciprocal of its divisor: `1 / sqrt(variance + eps)`, or of the mean square. */
+export function normalise<A extends Axes>(
+  g: G,
+  x: Value<A>,
+  norm: { kind: "layer" | "rms"; eps: number; weight: Value; bias?: Value | undefined },
+): { normalised: Value<A>; inverse: Value } {
+  const attributes = { axis: -1, epsilon: { float: norm.eps } };
+  const kept = { axes: x.axes, dtype: "float32" } as const;
+  const one = { axes: [...x.axes.slice(0, -1), "one"], dtype: "float32" } as const;
+  const layer = norm.kind === "layer";
+  const made = g.nodes({
+    op: layer ? "LayerNormalization" : "SimplifiedLayerNormalization",
+    inputs: layer ? [x, norm.weight, norm.bias] : [x, norm.weight],
+    attributes,
+    results: layer ? [kept, undefined, one] : [kept, one],
+  });
+  return { normalised: made[0] as Value<A>, inverse: must(layer ? made[2] : made[1], "the norm's divisor") };
+}
+
+/** The mean over the last axis, which stays with length 1. */
+export function mean(g: G, x: Value): Value {
+  const axes = [...x.axes.slice(0, -1), "one"];
+  return g.node({ op: "ReduceMean", inputs: [x, g.constant([-1], ["axis"], { dtype: "int64" })], attributes: { keepdims: 1 }, axes });
+}
+
+/** The sum over one axis, which goes. */
+export function sum<const A extends Axes>(g: G, x: Value, axis: number, axes: A): Value<A> {
+  return g.node({ op: "ReduceSum", inputs: [x, g.constant([axis], ["axis"], { dtype: "int64" })], attributes: { keepdims: 0 }, axes });
+}
+
+/** `x` seen with another shape: sizes, 0 to copy an axis, -1 to infer one. */
+export function reshape<const A extends Axes>(g: G, x: Value, shape: readonly number[] | Value, axes: A): Value<A> {
+  const target = "id" in shape ? shape : g.constant(shape, ["axis"], { dtype: "int64" });
+  return g.node({ op: "Reshape", inputs: [x, target], axes, dtype: x.dtype });
+}
+
+/** The axes in another order. */
+export function transpose<const A extends Axes>(g: G, x: Value, order: readonly number[], axes: A): Value<A> {
+  return g.node({ op: "Transpose", inputs: [x], attributes: { perm: order }, axes, dtype: x.dtype });
+}
+
+/** The sizes of axes `start … end` of `x`, as int64. */
+export function shapeOf(g: G, x: Value, start: number, end: number): Value {
+  return g.node({ op: "Shape", inputs: [x], attributes: { start, end }, axes: ["axis"], dtype: "int64" });
+}
+
+/** The values one after another along an axis. */
+export function concat<const A extends Axes>(g: G, parts: readonly Value[], axis: number, axes: A): Value<A> {
+  const dtype = must(parts[0], "a part to concatenate").dtype;
+  return g.node({ op: "Concat", inputs: parts, attributes: { axis }, axes, dtype });
+}
+
+/** `x` cut along an axis into pieces of the given sizes. */
+export function split(g: G, x: Value, sizes: readonly number[], options: { axis: number; axes: readonly Axes[] }): Value[] {
+  const lengths = g.constant(sizes, ["piece"], { dtype: "int64" });
+  const results = options.axes.map((axes) => ({ axes, dtype: x.dtype }));
+  return g.nodes({ op: "Split", inputs: [x, lengths], attributes: { axis: options.axis }, results }) as Value[];
+}
+
+/** Elements `start … end` of one axis (negative from its end). */
+export function slice<A extends Axes>(g: G, x: Value<A>, range: { axis: number; start: number; end: number }): Value<A> {
+  const at = (index: number): Value => g.constant([index], ["axis"], { dtype: "int64" });
+  return g.node({ op: "Slice", inputs: [x, at(range.start), at(range.end), at(range.axis)], axes: x.axes, dtype: x.dtype });
+}
+
+/** `x` repeated along its axes of length 1 to a shape. */
+export function expand<const A extends Axes>(g: G, x: Value, shape: Value, axes: A): Value<A> {
+  return g.node({ op: "Expand", inputs: [x, shape], axes, dtype: x.dtype });
+}
+
+/** The elements of one axis at `indices`. */
+export function gather<const A extends Axes>(g: G, x: Value, indices: Value, options: { axis: number; axes: A }): Value<A> {
+  return g.node({ op: "Gather", inputs: [x, indices], attributes: { axis: options.axis }, axes: options.axes, dtype: x.dtype });
+}
+
+/** `x` in another element type. */
+export function cast<A extends Axes>(g: G, x: Value<A>, to: "float32" | "int32" | "int64"): Value<A> {
+  const code = { float32: 1, int32: 6, int64: 7 }[to];
+  return g.node({ op: "Cast", inputs: [x], attributes: { to: code }, axes: x.axes, dtype: to });
+}
+
+/** Rotary embedding of the first `dims` coordinates of each head. `x`: batch, pos, head·d_head; tables: batch, pos, dims/2. */
+export function rotate<A extends Axes>(
+  g: G,
+  x: Value<A>,
+  tables: { cos: Value; sin: Value },
+  options: { heads: number; dims: number; neighbours: boolean },
+): Value<A> {
+  return g.node({
+    op: "RotaryEmbedding",
+    inputs: [x, tables.cos, tables.sin],
+    attributes: { num_heads: options.heads, rotary_embedding_dim: options.dims, interleaved: options.neighbours ? 1 : 0 },
+    axes: x.axes,
+  });
+}
+
+/** The `k` largest values of the last axis, largest first, and where they stand. */
+export function topK(g: G, x: Value, k: number, axis: string): { values: Value; indices: Value } {
+  const axes = [...x.axes.slice(0, -1), axis];
+  const [values, indices] = g.nodes({
+    op: "TopK",
+    inputs: [x, g.constant([k], ["one"], { dtype: "int64" })],
+    attributes: { axis: -1, largest: 1, sorted: 1 },
+    results: [
+      { axes, dtype: "float32" },
+      { axes, dtype: "int64" },
+    ],
+  });
+  return { values: must(values, "top values"), indices: must(indices, "top indices") };
+}
+
+/** Where `a` equals `b`. */
+export function equal<A extends Axes>(g: G, a: Value<A>, b: Value): Value<A> {
+  return g.node({ op: "Equal", inputs: [a, b], axes: a.axes, dtype: "bool" });
+}
+
+/** The coordinates of the true elements: `[rank, found]`, int64. */
+export function nonZero(g: G, x: Value): Value<readonly ["coordinate", "found"]> {
+  return g.node({ op: "NonZero", inputs: [x], axes: ["coordinate", "found"], dtype: "int64" });
+}
+
+/** The elements, or rows, of `x` at rows of coordinates (`[found, coordinate]`). */
+export function gatherNd<const A extends Axes>(g: G, x: Value, coordinates: Value, axes: A): Value<A> {
+  return g.node({ op: "GatherND", inputs: [x, coordinates], axes });
+}
+
+/** `x` with `updates` added at rows of coordinates. */
+export function scatterAdd<A extends Axes>(g: G, x: Value<A>, coordinates: Value, updates: Value): Value<A> {
+  return g.node({ op: "ScatterND", inputs: [x, coordinates, updates], attributes: { reduction: "add" }, axes: x.axes });
+}

@@ -1,0 +1,57 @@
+/** @file Holds a spec against a checkpoint: every weight there with its shape, and nothing left over that would matter. */
+import { refuse, SextantError } from "../base/errors.js";
+import { sizeOf } from "../base/tensor.js";
+import type { ModelSpec, WeightRef } from "./spec.js";
+
+/** Buffers that old files carry beside the weights, and towers that text alone does not pass. */
+const LEFT_ALONE = [
+  /(^|\.)attn\.(attention\.)?(bias|masked_bias)$/,
+  /(^|\.)attention\.(bias|masked_bias)$/,
+  /(^|\.)attn\.embed_positions$/,
+  /inv_freq$/,
+  /(^|\.)(lm_head|embed_out)\.weight$/,
+  /^(model\.)?(vision_tower|multi_modal_projector)\./,
+  /^(blocks\.\d+\.attn\.)?(mask|IGNORE)$/,
+];
+
+/** Throws when a weight is missing or has another shape, or when the checkpoint holds weights that the spec has no use for. */
+export function checkWeights(spec: ModelSpec, shapes: ReadonlyMap<string, readonly number[]>): void {
+  const used = new Set<string>();
+  for (const ref of weightsOf(spec)) {
+    used.add(ref.name);
+    checkWeight(ref, shapes.get(ref.name));
+  }
+  const left = [...shapes.keys()].filter((name) => !used.has(name) && !LEFT_ALONE.some((pattern) => pattern.test(name)));
+  if (left.length === 0) return;
+  const shown = left.slice(0, 4).join(", ") + (left.length > 4 ? ` and ${left.length - 4} more` : "");
+  throw refuse({
+    what: `cannot use the checkpoint's ${shown}`,
+    why: "config.json describes a model without these tensors, so leaving them out would compute another one",
+    instead: "check that configuration and weights belong together",
+  });
+}
+
+function checkWeight({ name, shape, stored, offset = 0 }: WeightRef, actual: readonly number[] | undefined): void {
+  if (!actual) throw new SextantError("weights", `the checkpoint has no tensor ${name}, which config.json asks for with shape [${(stored ?? shape).join(", ")}]`);
+  const expected = stored ?? shape;
+  const same = expected.length === actual.length && expected.every((length, axis) => length === actual[axis]);
+  if (!same || offset + sizeOf(shape) > sizeOf(actual)) {
+    throw new SextantError("weights", `tensor ${name} has shape [${actual.join(", ")}], config.json asks for [${expected.join(", ")}]`);
+  }
+}
+
+/** Every weight that a spec refers to; a tensor read in pieces appears once a piece. */
+export function weightsOf(spec: ModelSpec): WeightRef[] {
+  const found: WeightRef[] = [];
+  const visit = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    if (isWeightRef(value)) found.push(value);
+    else for (const part of Object.values(value)) visit(part);
+  };
+  visit(spec);
+  return found;
+}
+
+function isWeightRef(value: object): value is WeightRef {
+  return "name" in value && "shape" in value;
+}

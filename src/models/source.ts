@@ -1,0 +1,172 @@
+/**
+ * @file What a family file reads from: the configuration, and which tensors the checkpoint has. Makes the references to weights
+ * that a spec is built of; whether they exist with those shapes is checked once for all families in `check-weights.ts`.
+ */
+import { refuse } from "../base/errors.js";
+import type { Config } from "./config.js";
+import { isActivation } from "./parts/activations.js";
+import type { EmbeddingSpec, HeadSpec, LayerSpec, LinearSpec, ModelSpec, NormSpec, RotarySpec, WeightRef } from "./spec.js";
+
+/** How a linear map is stored, and whether it has a bias: always, never, or when the checkpoint has one. */
+export interface LinearOptions {
+  readonly bias?: boolean | "if_present";
+  readonly layout?: LinearSpec["layout"];
+}
+
+export class Source {
+  readonly config: Config;
+  readonly #shapes: ReadonlyMap<string, readonly number[]>;
+
+  constructor(config: Config, shapes: ReadonlyMap<string, readonly number[]>) {
+    this.config = config;
+    this.#shapes = shapes;
+  }
+
+  /** The same checkpoint read through another configuration, such as one nested in the first. */
+  with(config: Config): Source {
+    return new Source(config, this.#shapes);
+  }
+
+  has(name: string): boolean {
+    return this.#shapes.has(name);
+  }
+
+  /** The first of the names that the checkpoint has, else the first of all. */
+  either(...names: readonly [string, ...string[]]): string {
+    return names.find((name) => this.has(name)) ?? names[0];
+  }
+
+  /** The prefix under which the checkpoint has `probe`, else the first. */
+  prefix(probe: string, ...prefixes: readonly [string, ...string[]]): string {
+    return prefixes.find((prefix) => this.has(prefix + probe)) ?? prefixes[0];
+  }
+
+  weight(name: string, ...shape: readonly number[]): WeightRef {
+    return { name, shape };
+  }
+
+  /** `name.weight`, `name.bias`: a linear map. */
+  linear(name: string, input: number, out: number, options: LinearOptions = {}): LinearSpec {
+    const { bias = false, layout = "out_in" } = options;
+    const weight = this.weight(`${name}.weight`, ...(layout === "in_out" ? [input, out] : [out, input]));
+    const hasBias = bias === "if_present" ? this.has(`${name}.bias`) : bias;
+    return { weight, layout, in: input, out, ...(hasBias && { bias: this.weight(`${name}.bias`, out) }) };
+  }
+
+  /** Rows `start … start+out` of a linear map whose output holds several. */
+  linearRows(name: string, input: number, rows: { start: number; out: number; of: number }): LinearSpec {
+    const { start, out, of } = rows;
+    const weight = { name: `${name}.weight`, shape: [out, input], stored: [of, input], offset: start * input };
+    return { weight, layout: "out_in", in: input, out };
+  }
+
+  /** `name.weight`, `name.bias`: LayerNorm. */
+  layerNorm(name: string, size: number, eps: number, options: { affine?: boolean } = {}): NormSpec {
+    if (options.affine === false) return { kind: "layer", eps };
+    return { kind: "layer", eps, weight: this.weight(`${name}.weight`, size), bias: this.weight(`${name}.bias`, size) };
+  }
+
+  /** `name.weight`: RMSNorm. */
+  rmsNorm(name: string, size: number, eps: number, options: { plusOne?: boolean } = {}): NormSpec {
+    return { kind: "rms", eps, weight: this.weight(`${name}.weight`, size), ...(options.plusOne && { plusOne: true }) };
+  }
+
+  /** The unembedding: its own matrix where the checkpoint has one, else the embedding's where the configuration ties them. */
+  unembed(names: readonly [string, ...string[]], embedding: WeightRef, options: { tied: boolean; bias?: boolean }): LinearSpec {
+    const [vocab = 0, width = 0] = embedding.shape;
+    const found = names.find((name) => this.has(`${name}.weight`));
+    const tied = this.config.flag("tie_word_embeddings", options.tied);
+    const weight = found === undefined && tied ? embedding : this.weight(`${found ?? names[0]}.weight`, vocab, width);
+    const bias = options.bias ? { bias: this.weight(`${names[0]}.bias`, vocab) } : {};
+    return { weight, layout: "out_in", in: width, out: vocab, ...bias };
+  }
+
+  /** The token embedding: its own matrix, or the unembedding's where only that is stored and the two are tied. */
+  embedding(name: string, size: { vocab: number; width: number }, tied: { head: string; default: boolean }): WeightRef {
+    const isTied = this.config.flag("tie_word_embeddings", tied.default);
+    const stored = !this.has(name) && isTied && this.has(tied.head) ? tied.head : name;
+    return this.weight(stored, size.vocab, size.width);
+  }
+
+  /** The activation that the configuration names. */
+  activation(key: string, fallback: string): string {
+    const name = this.config.text(key, fallback);
+    if (!isActivation(name)) throw refuse({ what: `cannot honour ${key} ${JSON.stringify(name)}`, why: "no such activation is known here" });
+    return name;
+  }
+
+  /** Heads of attention, checked: as many as divide evenly among key/value heads. */
+  heads(options: { heads: string | readonly string[]; kv?: { key: string; fallback?: number } }): { heads: number; kvHeads: number } {
+    const heads = this.config.count(options.heads);
+    const { kv } = options;
+    const kvHeads = kv ? this.config.count(kv.key, this.config.states(kv.key) ? heads : (kv.fallback ?? heads)) : heads;
+    if (heads % kvHeads !== 0) throw this.config.wrong(kv?.key ?? "heads", `a divisor of ${heads} query heads`, kvHeads);
+    return { heads, kvHeads };
+  }
+
+  /** The size of a head: stated, or the model's width shared evenly. */
+  headSize(dModel: number, heads: number, fallback?: number): number {
+    const stated = this.config.has("head_dim") ? this.config.count("head_dim") : undefined;
+    const size = stated ?? (this.config.states("head_dim") ? undefined : fallback) ?? dModel / heads;
+    if (!Number.isInteger(size)) throw this.config.wrong("num_attention_heads", `a divisor of ${dModel}`, heads);
+    return size;
+  }
+
+  /** Which layers see only a window, from `layer_types` or the family's rule. */
+  layerKinds(layers: number, rule: (layer: number) => boolean): readonly ("full" | "sliding")[] {
+    const stated = this.config.list("layer_types");
+    if (!stated) return Array.from({ length: layers }, (_, layer) => (rule(layer) ? "sliding" : "full"));
+    if (stated.length !== layers) throw this.config.wrong("layer_types", `a list of ${layers}`, stated);
+    return stated.map((kind) => {
+      if (kind === "full_attention" || kind === "attention") return "full";
+      if (kind === "sliding_attention") return "sliding";
+      throw refuse({ what: `cannot honour layer_types ${JSON.stringify(kind)}`, why: "only full and sliding attention are known" });
+    });
+  }
+
+  /** The spec of a model from its parts, with the ids and context that every configuration states alike. */
+  assemble(parts: {
+    family: string;
+    dModel: number;
+    context?: ModelSpec["context"];
+    embedding: EmbeddingSpec;
+    rotaries?: readonly RotarySpec[];
+    layers: readonly LayerSpec[];
+    head: HeadSpec;
+  }): ModelSpec {
+    const { embedding, head } = parts;
+    return {
+      family: parts.family,
+      dModel: parts.dModel,
+      vocab: embedding.tokens.shape[0] ?? 0,
+      vocabOut: head.unembed.out,
+      context: parts.context,
+      embedding,
+      rotaries: parts.rotaries ?? [],
+      layers: parts.layers,
+      head,
+      special: specialTokens(this.config),
+      notUnderstood: [],
+    };
+  }
+}
+
+function specialTokens(config: Config): ModelSpec["special"] {
+  const id = (key: string): number | undefined => {
+    const value = config.optionalNumber(key);
+    return value !== undefined && Number.isInteger(value) && value >= 0 ? value : undefined;
+  };
+  const bos = id("bos_token_id");
+  const pad = id("pad_token_id");
+  return { ...(bos !== undefined && { bos }), ...(pad !== undefined && { pad }), eos: endTokens(config) };
+}
+
+function endTokens(config: Config): number[] {
+  if (!config.has("eos_token_id")) return [];
+  try {
+    return [...(config.numbers("eos_token_id") ?? [])];
+  } catch {
+    const single = config.number("eos_token_id");
+    return single >= 0 ? [single] : [];
+  }
+}
