@@ -1,5 +1,5 @@
 /** @file Opening files and reading ranges of them, with errors that name the path and say in words what the system said. */
-import { openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
 import { SextantError } from "../base/errors.js";
 
 /** A `file` error for what the operating system said about `path`; a `SextantError` is passed on. */
@@ -63,6 +63,18 @@ export function fillFrom(descriptor: number, path: string, from: number, out: Ui
     const got = readOnce(descriptor, path, out.subarray(at, at + (1 << 30)), from + at);
     if (got === 0) throw new SextantError("file", `${path} ended at byte ${from + at} while being read: it was shortened meanwhile`);
     at += got;
+  }
+}
+
+/** The whole file, which may have `maxBytes` at most. */
+export function readFileBounded(path: string, maxBytes: number): Uint8Array {
+  const descriptor = openFile(path);
+  try {
+    const { size } = fstatSync(descriptor);
+    if (size > maxBytes) throw new SextantError("file", `${path} is too large: ${size} bytes, read are files up to ${maxBytes}`);
+    return readRange(descriptor, path, 0, size);
+  } finally {
+    closeSync(descriptor);
   }
 }
 

@@ -1,8 +1,7 @@
 /** @file JSON files, read with a bound and with errors that name the file, and written whole or not at all. */
-import { closeSync, fstatSync, readFileSync } from "node:fs";
 import { SextantError } from "../base/errors.js";
 import { writeAtomic } from "./atomic.js";
-import { fileError, openFile } from "./files.js";
+import { readFileBounded } from "./files.js";
 
 /** A JSON object whose members are not known yet. */
 export type JsonObject = { readonly [key: string]: unknown };
@@ -23,7 +22,7 @@ export function readJsonObject(path: string, options: { maxBytes?: number } = {}
 
 /** The text of a UTF-8 file, without a byte order mark. */
 export function readText(path: string, { maxBytes = 64 * MEBIBYTE } = {}): string {
-  const bytes = readBounded(path, maxBytes);
+  const bytes = readFileBounded(path, maxBytes);
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
@@ -104,18 +103,4 @@ function isKey(text: string, after: number): boolean {
   let i = after;
   while (text[i] === " " || text[i] === "\n" || text[i] === "\r" || text[i] === "\t") i++;
   return text[i] === ":";
-}
-
-function readBounded(path: string, maxBytes: number): Uint8Array {
-  let file: number | undefined;
-  try {
-    file = openFile(path);
-    const { size } = fstatSync(file);
-    if (size > maxBytes) throw new SextantError("file", `${path} is too large: ${size} bytes, read are files up to ${maxBytes}`);
-    return readFileSync(file);
-  } catch (error) {
-    throw fileError("cannot read", path, error);
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
 }

@@ -50,7 +50,8 @@ function* chunks(entries: readonly Entry[], metadata: Readonly<Record<string, st
 function headerBytes(entries: readonly Entry[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const members: string[] = [];
   const notes = Object.entries(metadata).sort(([a], [b]) => compare(a, b));
-  if (notes.length > 0) members.push(`"__metadata__":{${notes.map((note) => note.map((part) => JSON.stringify(part)).join(":")).join(",")}}`);
+  if (notes.length > 0)
+    members.push(`"__metadata__":{${notes.map((note) => note.map((part) => JSON.stringify(part)).join(":")).join(",")}}`);
   let at = 0;
   for (const { name, tensor, dtype, bytes } of entries) {
     const entry = { dtype, shape: tensor.shape, data_offsets: [at, (at += bytes)] };

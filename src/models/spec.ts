@@ -204,6 +204,8 @@ export interface ModelSpec {
   readonly head: HeadSpec;
   /** Token ids from `config.json`, where it has them. */
   readonly special: { readonly bos?: number; readonly eos: readonly number[]; readonly pad?: number };
+  /** A length at which cached keys are dropped and computed anew, since their rotary factors change there (Phi 3's LongRoPE). */
+  readonly recomputeAt?: number;
   /** Keys of `config.json` that no setting of the family is known by; they had no part in this spec. */
   readonly notUnderstood: readonly string[];
 }

@@ -24,8 +24,9 @@ const integer = z.int({ error: "must be a whole number" });
 const natural = integer.min(0, { error: "must be 0 or more" });
 const finite = z.number({ error: "must be a number" });
 const text = z.string({ error: "must be a string" });
-const listOf = (item: z.ZodType<number>): z.ZodType<number[]> =>
-  z.array(item, { error: "must be an array of whole numbers" }).min(1, { error: "must name at least one" });
+const indices = z
+  .array(integer, { error: "must be an array of whole numbers" })
+  .min(1, { error: "must name at least one; leave it out for all" });
 
 const everyNth = z.strictObject(
   { every: natural.min(1, ONE_OR_MORE), from: z.exactOptional(integer), to: z.exactOptional(integer) },
@@ -40,12 +41,12 @@ const steps = z.strictObject(
 /** Where and when an edit applies: the fields that every operation may have. */
 const SELECTOR = {
   at: text,
-  rows: z.exactOptional(listOf(natural)),
-  positions: z.exactOptional(z.union([everyNth, listOf(integer)])),
-  heads: z.exactOptional(listOf(natural)),
-  units: z.exactOptional(listOf(natural)),
-  queries: z.exactOptional(listOf(integer)),
-  keys: z.exactOptional(listOf(integer)),
+  rows: z.exactOptional(indices),
+  positions: z.exactOptional(z.union([everyNth, indices])),
+  heads: z.exactOptional(indices),
+  units: z.exactOptional(indices),
+  queries: z.exactOptional(indices),
+  keys: z.exactOptional(indices),
   on: z.exactOptional(z.enum(["prompt", "generated", "both"], { error: 'must be "prompt", "generated" or "both"' })),
   steps: z.exactOptional(steps),
 };
@@ -114,23 +115,27 @@ function isNumbers(value: unknown): value is number[] {
 type Path = readonly PropertyKey[];
 
 /** `edits[2].positions[0]: must be a whole number, got the number 1.5`. */
-function describeIssue(issue: z.core.$ZodIssue, json: unknown, fields: Fields): string {
+function describeIssue(outer: z.core.$ZodIssue, json: unknown, fields: Fields): string {
+  const issue = innermost(outer);
+  const got = follow(json, issue.path);
   if (issue.code === "unrecognized_keys") {
-    const op = (follow(json, issue.path) as { op: EditKind }).op;
-    const known = [...Object.keys(fields[op]), ...Object.keys(SELECTOR)].join(", ");
-    return `${named(issue.path)}: unknown field ${issue.keys.map((key) => `"${key}"`).join(", ")}; "${op}" takes ${known}`;
+    const op = isJsonObject(got) ? got["op"] : undefined;
+    const takes = isOperation(op, fields) ? `; "${op}" takes ${[...Object.keys(fields[op]), ...Object.keys(SELECTOR)].join(", ")}` : "";
+    return `${named(issue.path)}: unknown field ${issue.keys.map((key) => `"${key}"`).join(", ")}${takes}`;
   }
-  const { path, message } = innermost(issue, fields);
-  const got = follow(json, path);
-  return `${named(path)}: ${message}, ${got === undefined ? "it is missing" : `got ${describeJson(got)}`}`;
+  const message = issue.code === "invalid_union" ? `must be one of ${Object.keys(fields).join(", ")}` : issue.message;
+  return `${named(issue.path)}: ${message}, ${got === undefined ? "it is missing" : `got ${describeJson(got)}`}`;
 }
 
 /** Of a union's branches, the issue that lies deepest, which is of the branch that was meant. */
-function innermost(issue: z.core.$ZodIssue, fields: Fields): { readonly path: Path; readonly message: string } {
-  if (issue.code !== "invalid_union") return issue;
-  const inner = issue.errors.map((branch) => branch[0]!).toSorted((a, b) => b.path.length - a.path.length)[0];
-  if (!inner) return { path: issue.path, message: `must be one of ${Object.keys(fields).join(", ")}` };
-  return innermost({ ...inner, path: [...issue.path, ...inner.path] }, fields);
+function innermost(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union" || issue.errors.length === 0) return issue;
+  const inner = issue.errors.map((branch) => branch[0]!).toSorted((a, b) => b.path.length - a.path.length)[0]!;
+  return innermost({ ...inner, path: [...issue.path, ...inner.path] });
+}
+
+function isOperation(op: unknown, fields: Fields): op is EditKind {
+  return typeof op === "string" && Object.hasOwn(fields, op);
 }
 
 function named(path: Path): string {

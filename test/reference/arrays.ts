@@ -13,7 +13,7 @@ export function sizeOf(shape: readonly number[]): number {
 
 /** An array over `data`, or of zeros. */
 export function floats(shape: readonly number[], data: Float64Array = new Float64Array(sizeOf(shape))): Floats {
-  if (data.length !== sizeOf(shape)) throw new Error(`shape [${shape}] needs ${sizeOf(shape)} elements, got ${data.length}`);
+  if (data.length !== sizeOf(shape)) throw new Error(`shape [${shape.join()}] needs ${sizeOf(shape)} elements, got ${data.length}`);
   return { shape, data };
 }
 
@@ -29,7 +29,7 @@ export function map(x: Floats, f: (value: number) => number): Floats {
 
 /** x + y, element by element. */
 export function add(x: Floats, y: Floats): Floats {
-  if (x.data.length !== y.data.length) throw new Error(`add: [${x.shape}] and [${y.shape}]`);
+  if (x.data.length !== y.data.length) throw new Error(`add: [${x.shape.join()}] and [${y.shape.join()}]`);
   return floats(
     x.shape,
     x.data.map((value, i) => value + y.data[i]!),
@@ -38,7 +38,7 @@ export function add(x: Floats, y: Floats): Floats {
 
 /** x · y, element by element. */
 export function multiply(x: Floats, y: Floats): Floats {
-  if (x.data.length !== y.data.length) throw new Error(`multiply: [${x.shape}] and [${y.shape}]`);
+  if (x.data.length !== y.data.length) throw new Error(`multiply: [${x.shape.join()}] and [${y.shape.join()}]`);
   return floats(
     x.shape,
     x.data.map((value, i) => value * y.data[i]!),
@@ -88,7 +88,7 @@ export function slab(x: Floats, index: number): Floats {
 export function linear(x: Floats, w: Floats, b?: Floats): Floats {
   const [T = 0, I = 0] = x.shape;
   const [O = 0, wide = 0] = w.shape;
-  if (wide !== I) throw new Error(`linear: x [${x.shape}] and w [${w.shape}]`);
+  if (wide !== I) throw new Error(`linear: x [${x.shape.join()}] and w [${w.shape.join()}]`);
   const out = floats([T, O]);
   for (let t = 0; t < T; t++) {
     const row = x.data.subarray(t * I, (t + 1) * I);

@@ -104,14 +104,14 @@ function placeOf(flat: number, shape: readonly number[]): number[] {
 }
 
 function shapeMessage(address: string, ours: Compared | undefined, theirs: Compared, limits: Limits): string {
-  const mine = ours ? `is [${ours.shape}]` : "is missing";
-  return `✗ ${limits.name}  ${address} ${mine} in ours, [${theirs.shape}] in ${limits.theirs ?? "reference"}`;
+  const mine = ours ? `is [${ours.shape.join()}]` : "is missing";
+  return `✗ ${limits.name}  ${address} ${mine} in ours, [${theirs.shape.join()}] in ${limits.theirs ?? "reference"}`;
 }
 
 function differenceMessage(differences: readonly Difference[], first: number, { name, theirs = "reference" }: Limits): string {
   const { address, maxAbs, relative, at, ...values } = differences[first]!;
   const before = differences[first - 1];
-  const place = `max |Δ| ${maxAbs.toExponential(1)} (relative ${relative.toExponential(1)}) at [${at}]`;
+  const place = `max |Δ| ${maxAbs.toExponential(1)} (relative ${relative.toExponential(1)}) at [${at.join()}]`;
   const both = `ours ${values.ours.toPrecision(5)} ${theirs} ${values.theirs.toPrecision(5)}`;
   return `✗ ${name}  ${address} ${place} ${both} (first point to differ${before ? `; ${before.address} agrees` : ""})`;
 }

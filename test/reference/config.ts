@@ -17,7 +17,7 @@ export class Config {
   /** A number; without a default it must be there. */
   number(names: string | readonly string[], otherwise?: number): number {
     const value = this.get(names) ?? otherwise;
-    if (typeof value !== "number") throw new Error(`config.json: ${names} must be a number, got ${JSON.stringify(value)}`);
+    if (typeof value !== "number") throw new Error(`config.json: ${String(names)} must be a number, got ${JSON.stringify(value)}`);
     return value;
   }
 

@@ -7,14 +7,21 @@ import { clip } from "./activations.js";
 import { axesAt } from "./points.js";
 
 /** A number for all elements, the name of a vector, or the values themselves. */
-export type Values = number | string | readonly number[] | { readonly shape: readonly number[]; readonly data: ArrayLike<number> };
+type Values = number | string | readonly number[] | { readonly shape: readonly number[]; readonly data: ArrayLike<number> };
 
 /** The tensors that edits name. */
 export type Vectors = Readonly<Record<string, { readonly shape: readonly number[]; readonly data: ArrayLike<number> }>>;
 
+/** Every n-th position from `from` (0) to before `to` (the end). */
+interface Every {
+  readonly every: number;
+  readonly from?: number;
+  readonly to?: number;
+}
+
 interface Selectors {
   readonly rows?: readonly number[];
-  readonly positions?: readonly number[] | { readonly every: number; readonly from?: number; readonly to?: number };
+  readonly positions?: readonly number[] | Every;
   readonly heads?: readonly number[];
   readonly units?: readonly number[];
   readonly queries?: readonly number[];
@@ -82,13 +89,19 @@ export function applyEdit(x: Floats, edit: Edit, { row, vectors }: { row: number
 /** Which indices of an axis the edit chooses. */
 function selected(edit: Edit, axis: string, length: number): number[] {
   const everything = Array.from({ length }, (_, i) => i);
-  if (axis === "pos" && edit.positions && "every" in edit.positions) {
-    const { every, from = 0, to = length } = edit.positions;
-    return everything.filter((i) => i >= from && i < to && (i - from) % every === 0);
-  }
-  const list = { pos: edit.positions as readonly number[], head: edit.heads, query: edit.queries, key: edit.keys }[axis];
-  const picked = list ?? (isElement(axis) ? edit.units : undefined);
-  return picked ? picked.map((i) => fromEnd(i, length)) : everything;
+  const lists: Record<string, readonly number[] | Every | undefined> = {
+    pos: edit.positions,
+    head: edit.heads,
+    query: edit.queries,
+    key: edit.keys,
+  };
+  const picked = axis in lists ? lists[axis] : edit.units;
+  if (!picked) return everything;
+  return "length" in picked ? picked.map((i) => fromEnd(i, length)) : everything.filter((i) => isEvery(i, picked, length));
+}
+
+function isEvery(i: number, { every, from = 0, to }: Every, length: number): boolean {
+  return i >= from && i < (to ?? length) && (i - from) % every === 0;
 }
 
 function fromEnd(index: number, length: number): number {
@@ -132,7 +145,8 @@ function reader(index: readonly number[], width: number, vectors: Vectors): Read
     if (typeof x === "number") return new Float64Array(width).fill(x);
     const lead = x.shape.slice(0, -1);
     const place = index.slice(index.length - lead.length);
-    if (place.some((i, axis) => i >= lead[axis]!)) return fail(`an edit's value of shape [${x.shape}] has nothing at [${place}]`);
+    if (place.some((i, axis) => i >= lead[axis]!))
+      return fail(`an edit's value of shape [${x.shape.join()}] has nothing at [${place.join()}]`);
     return all(values)[place.reduce((offset, i, axis) => offset * lead[axis]! + i, 0)]!;
   };
   return { here, all };

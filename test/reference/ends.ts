@@ -2,9 +2,9 @@
 import { linear, rows, scale, type Floats } from "./arrays.js";
 import type { Run } from "./run.js";
 
-/** The rows of the token table `[V, C]` for the run's tokens: `[T, C]`. */
+/** The rows of the token table `[V, C]` for the run's tokens: `[T, C]`. A file may hold only the head of a tied pair. */
 export function tokenRows(run: Run, name: string): Floats {
-  return rows(run.weight(name), run.tokens);
+  return rows(run.weight(run.has(name) ? name : "lm_head.weight"), run.tokens);
 }
 
 /** The point `embed`: token rows times `multiplier`. */

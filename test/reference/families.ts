@@ -3,7 +3,7 @@ import type { Floats } from "./arrays.js";
 import { bloom } from "./families/bloom.js";
 import { gemma } from "./families/gemma.js";
 import { gemma2 } from "./families/gemma2.js";
-import { gemma3 } from "./families/gemma3.js";
+import { gemma3, gemma3Wrapped } from "./families/gemma3.js";
 import { gpt2 } from "./families/gpt2.js";
 import { gptNeo } from "./families/gpt-neo.js";
 import { gptNeox } from "./families/gpt-neox.js";
@@ -42,6 +42,7 @@ export const FAMILIES: Readonly<Record<string, Family>> = {
   qwen3,
   gemma,
   gemma2,
+  gemma3: gemma3Wrapped,
   gemma3_text: gemma3,
   phi3,
   olmo2,

@@ -5,7 +5,12 @@ import { dense } from "./attention.js";
 import type { Scope } from "./run.js";
 
 /** W_out act(W_in x + b) + b, with the tensors of `first` and `second`. */
-export function plainMlp(block: Scope, x: Floats, [first, second]: readonly [string, string], rule: { act: string; bias: boolean }): Floats {
+export function plainMlp(
+  block: Scope,
+  x: Floats,
+  [first, second]: readonly [string, string],
+  rule: { act: string; bias: boolean },
+): Floats {
   const pre = block.see("mlp_pre", dense(block, x, first, rule.bias));
   const post = block.see("mlp_post", map(pre, activation(rule.act)));
   return dense(block, post, second, rule.bias);

@@ -30,7 +30,7 @@ export interface ReferenceOptions {
 }
 
 /** One row: its points in forward order, without a batch axis, and its logits `[T, V]`. */
-export interface ReferenceRow {
+interface ReferenceRow {
   readonly points: Map<string, Floats>;
   readonly logits: Floats;
 }

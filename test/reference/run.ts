@@ -23,7 +23,7 @@ export interface Run extends Scope {
    * a position keeps the table of its own time, which `dynamic` and `longrope` rotary can tell apart.
    */
   readonly lengths: readonly number[];
-  has(name: string): boolean;
+  readonly has: (name: string) => boolean;
   /** The scope of block `layer`, whose weights are named `prefix.layer.…`. */
   block(layer: number, prefix: string): Scope;
 }

@@ -16,7 +16,7 @@ export const phi3: Family = {
     config.ignore("attention_bias", "layer_types");
     const renamed = { su: "longrope", yarn: "longrope" } as const;
     const rotary = rotaryOf(config, { theta: 10000, ...sizes, partial: 1, types: ["default", "longrope"], renamed, original });
-    return assembleLlama(source, "phi3", sizes, {
+    const spec = assembleLlama(source, "phi3", sizes, {
       rotaries: [rotary],
       tied: false,
       layer: (p) => ({
@@ -26,6 +26,7 @@ export const phi3: Family = {
         mlp: mlp(source, `${p}mlp.`, sizes, activation),
       }),
     });
+    return rotary.rope.type === "longrope" ? { ...spec, recomputeAt: original + 1 } : spec;
   },
 };
 

@@ -34,7 +34,7 @@ export function bloom(run: Run): Floats {
  * For P heads, P a power of two, 2^(−8/P), 2^(−16/P), … 2^(−8). For other numbers P is the power below, and the missing heads
  * take every second slope of 2 · P heads (arXiv:2108.12409).
  */
-export function alibiSlopes(H: number): number[] {
+function alibiSlopes(H: number): number[] {
   const P = 2 ** Math.floor(Math.log2(H));
   const whole = Array.from({ length: P }, (_, i) => 2 ** ((-8 * (i + 1)) / P));
   const between = Array.from({ length: H - P }, (_, i) => 2 ** ((-8 * (2 * i + 1)) / (2 * P)));

@@ -43,6 +43,17 @@ export function gemma3(run: Run): Floats {
   return capLogits(logits, c.optional("final_logit_softcapping"));
 }
 
+/**
+ * The language model inside a model of images and text, on text alone. Its section of the file leaves out what is as in the first
+ * model of its kind, and the head of the whole does not cap its logits.
+ */
+export function gemma3Wrapped(run: Run): Floats {
+  const usual = { hidden_size: 2304, num_hidden_layers: 26, num_attention_heads: 8 };
+  const tied = run.config.flag("tie_word_embeddings", true);
+  const text = { ...usual, ...run.config.object("text_config"), tie_word_embeddings: tied, final_logit_softcapping: null };
+  return gemma3({ ...run, config: new Config(text) });
+}
+
 /** By `layer_types`; without it all but every sixth (`sliding_window_pattern`) layer slides. */
 function slidesAt(c: Config, layer: number): boolean {
   const types = c.list("layer_types");

@@ -30,25 +30,42 @@ export function gptOss(run: Run): Floats {
     const mid = join(block, "resid_mid", x, block.see("attn_out", attentionOutput(block, z, "self_attn.o_proj", bias)));
     const m = seeNorm(block, "ln2", mid, rmsNorm(block, "post_attention_layernorm", eps));
     const route = routeBeforeSoftmax(block, dense(block, m, "mlp.router", true), c.number("num_experts_per_tok", 4));
-    const out = mixExperts(m, route, (e) => clampedExpert(c, block, e));
+    const packed = run.has(`model.layers.${layer}.mlp.experts.gate_up_proj_blocks`);
+    const out = mixExperts(m, route, (e) => clampedExpert(c, block, { e, packed }));
     x = join(block, "resid_post", mid, block.see("mlp_out", out));
   }
   const last = seeNorm(run, "final", x, rmsNorm(run, "model.norm", eps));
   return unembed(run, last, { head: ["lm_head.weight"], embedding: "model.embed_tokens.weight", tied: false });
 }
 
-/** Weights are `[E, in, out]`. Even columns of the first are the gate, odd ones up: (up + 1) · gate · σ(α gate), both clamped. */
-function clampedExpert(c: Config, block: Scope, e: number): Expert {
+/** Even columns of the first matrix are the gate, odd ones up: (up + 1) · gate · σ(α gate), both clamped. */
+function clampedExpert(c: Config, block: Scope, { e, packed }: { e: number; packed: boolean }): Expert {
   const [alpha, limit] = [c.number("swiglu_alpha", 1.702), c.number("swiglu_limit", 7)];
   const part = (name: string): Floats => slab(block.weight(`mlp.experts.${name}`), e);
+  const matrix = (name: string): Floats => (packed ? unpackMxfp4(part(`${name}_blocks`), part(`${name}_scales`)) : transpose(part(name)));
   return (x) => {
-    const both = linear(x, transpose(part("gate_up_proj")), part("gate_up_proj_bias")).data;
+    const both = linear(x, matrix("gate_up_proj"), part("gate_up_proj_bias")).data;
     const post = Float64Array.from({ length: both.length / 2 }, (_, i) => {
       const [gate, up] = [Math.min(both[2 * i]!, limit), clip(both[2 * i + 1]!, -limit, limit)];
       return (up + 1) * gate * sigmoid(alpha * gate);
     });
-    return add(linear(floats([1, post.length], post), transpose(part("down_proj"))), part("down_proj_bias"));
+    return add(linear(floats([1, post.length], post), matrix("down_proj")), part("down_proj_bias"));
   };
+}
+
+/** The sixteen values of a half byte. */
+const FP4 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6];
+
+/** `[out, in]` from bytes `[out, in / 32, 16]`, two values a byte and the low half first, times 2^(scale − 127) a block of 32. */
+function unpackMxfp4(blocks: Floats, scales: Floats): Floats {
+  const [O = 0, groups = 0] = blocks.shape;
+  const out = floats([O, groups * 32]);
+  blocks.data.forEach((byte, i) => {
+    const by = 2 ** (scales.data[Math.floor(i / 16)]! - 127);
+    out.data[2 * i] = FP4[byte % 16]! * by;
+    out.data[2 * i + 1] = FP4[Math.floor(byte / 16)]! * by;
+  });
+  return out;
 }
 
 /** By `layer_types`; without it the even layers slide. */

@@ -17,7 +17,8 @@ export function gpt2(run: Run): Floats {
     const block = run.block(layer, "transformer.h");
     x = block.see("resid_pre", x);
     const h = seeNorm(block, "ln1", x, layerNorm(block, "ln_1", eps));
-    const heads = cutHeads(block, conv(block, h, "attn.c_attn"), { H, KV: H, D: C / H });
+    const qkv = run.has(`transformer.h.${layer}.attn.c_attn.bias`) ? conv(block, h, "attn.c_attn") : unbiased(block, h, "attn.c_attn");
+    const heads = cutHeads(block, qkv, { H, KV: H, D: C / H });
     const byWidth = c.flag("scale_attn_weights", true) ? (C / H) ** -0.5 : 1;
     const byLayer = c.flag("scale_attn_by_inverse_layer_idx", false) ? 1 / (layer + 1) : 1;
     const z = attend(block, heads, { scale: byWidth * byLayer });
@@ -30,6 +31,11 @@ export function gpt2(run: Run): Floats {
   }
   const last = seeNorm(run, "final", x, layerNorm(run, "transformer.ln_f", eps));
   return unembed(run, last, { head: ["lm_head.weight"], embedding: "transformer.wte.weight", tied: true });
+}
+
+/** x W: a bias that the file lacks is zero in `transformers`. */
+function unbiased(block: Scope, x: Floats, name: string): Floats {
+  return linear(x, transpose(block.weight(`${name}.weight`)));
 }
 
 /** x W + b, with `W [I, O]`. */

@@ -1,4 +1,7 @@
-/** @file Phi 3: a Llama with q, k, v in one matrix and gate, up in another; its long-context files use `longrope`. */
+/**
+ * @file Phi 3: a Llama with q, k, v in one matrix and gate, up in another; its long-context files use `longrope`. Where a text being
+ * decoded outgrows the short factors, `transformers` computes all of it anew, so every position has the table of the whole length.
+ */
 import { columns, map, multiply, type Floats } from "../arrays.js";
 import { activation } from "../activations.js";
 import { attend, attentionOutput, cutHeads, dense, join } from "../attention.js";
@@ -10,7 +13,8 @@ import type { Run, Scope } from "../run.js";
 
 /** The logits `[T, V]`. */
 export function phi3(run: Run): Floats {
-  const { config: c, lengths } = run;
+  const { config: c } = run;
+  const lengths = run.tokens.map(() => run.tokens.length);
   const sizes = headSizes(c);
   const eps = c.number("rms_norm_eps", 1e-5);
   const rope = phi3Rope(c, sizes.D);

@@ -1,6 +1,6 @@
 /** @file Added tokens (`<|im_end|>`, `<s>`): cut out of the text before anything else looks at it, the longest first. */
 import { sliceAligned, type AlignedText } from "./aligned-text.js";
-import { isJsonObject } from "./json.js";
+import { isJsonObject } from "../json.js";
 
 /** One entry of `added_tokens`. */
 export interface AddedToken {
@@ -79,5 +79,5 @@ const WHITE = /\p{White_Space}/u;
 const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}]/u;
 
 function escape(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, (character) => `\\${character}`);
+  return text.replace(/[\\^$.*+?()[\]{}|/]/g, (character) => `\\${character}`);
 }

@@ -3,9 +3,9 @@
  * its UTF-8 bytes finds them: each token moves it by the bytes that it spells, and a token that holds only part of a
  * character is given the whole character. Every byte is compared, and text that no token spells is refused.
  */
-import { SextantError } from "../base/errors.js";
+import { SextantError } from "../../base/errors.js";
 import type { AlignedText } from "./aligned-text.js";
-import { quote } from "./json.js";
+import { quote } from "../json.js";
 
 /** `[start, end)` in UTF-16 units of the text as given. */
 export type TextRange = readonly [start: number, end: number];
@@ -86,7 +86,7 @@ function take(cursor: Cursor, length: number): TextRange {
   const start = text.from[first] ?? text.to.at(-1) ?? 0;
   if (length === 0) return [start, start];
   const last = unit[cursor.at - 1]!;
-  const width = byteLength(cursor.bytes[at + length - 1]!) === 4 ? 2 : 1;
+  const width = text.text.codePointAt(last)! > 0xffff ? 2 : 1;
   return [start, text.to[last + width - 1]!];
 }
 
@@ -95,7 +95,8 @@ function spells({ bytes, at }: Cursor, expected: Uint8Array): boolean {
 }
 
 function skipSpace(cursor: Cursor, { dropsSpace }: Spelling): void {
-  while (dropsSpace && cursor.at < cursor.bytes.length && /\s/.test(characterAt(cursor, cursor.at))) cursor.at += byteLength(cursor.bytes[cursor.at]!);
+  while (dropsSpace && cursor.at < cursor.bytes.length && /\s/.test(characterAt(cursor, cursor.at)))
+    cursor.at += byteLength(cursor.bytes[cursor.at]!);
 }
 
 function characterAt({ text, unit }: Cursor, at: number): string {
@@ -105,5 +106,8 @@ function characterAt({ text, unit }: Cursor, at: number): string {
 function unspelled(cursor: Cursor): SextantError {
   const character = cursor.at < cursor.bytes.length ? quote(characterAt(cursor, cursor.at)) : "the end";
   const position = cursor.at < cursor.bytes.length ? cursor.text.from[cursor.unit[cursor.at]!] : cursor.text.text.length;
-  return new SextantError("request", `the tokenizer has no token for ${character}, at ${position} of the text, and no unknown token to stand for it`);
+  return new SextantError(
+    "request",
+    `the tokenizer has no token for ${character}, at ${position} of the text, and no unknown token to stand for it`,
+  );
 }

@@ -1,8 +1,8 @@
 /** @file The `normalizer` of a `tokenizer.json`, applied to text that remembers where it came from. */
-import { ReplaceNormalizer } from "@huggingface/tokenizers";
-import { refuse } from "../base/errors.js";
+import { refuse } from "../../base/errors.js";
 import { rewriteAligned, rewritesOf, type AlignedText, type Rewrite } from "./aligned-text.js";
-import { describeJson, isJsonObject, type JsonObject } from "./json.js";
+import { describeJson, isJsonObject, type JsonObject } from "../json.js";
+import { compilePattern } from "./engine.js";
 
 /** Turns text into what the vocabulary is matched against. */
 export type Normalize = (text: AlignedText) => AlignedText;
@@ -13,7 +13,8 @@ type Rule = (config: JsonObject) => (text: string) => readonly Rewrite[];
 export function makeNormalizer(config: unknown): Normalize {
   const steps = flatten(config).map((step) => {
     const rule = RULES[String(step["type"])];
-    if (!rule) throw refuse({ what: `cannot use the normalizer ${describeJson(step["type"])}`, why: `known are ${Object.keys(RULES).join(", ")}` });
+    if (!rule)
+      throw refuse({ what: `cannot use the normalizer ${describeJson(step["type"])}`, why: `known are ${Object.keys(RULES).join(", ")}` });
     return rule(step);
   });
   return (text) => steps.reduce((current, rewrites) => rewriteAligned(current, rewrites(current.text)), text);
@@ -52,7 +53,7 @@ function strip(text: string, left: boolean, right: boolean): Rewrite[] {
 }
 
 function replace(config: JsonObject): (text: string) => Rewrite[] {
-  const { pattern } = new ReplaceNormalizer(config) as { pattern: RegExp | null };
+  const pattern = compilePattern(config["pattern"]);
   const content = typeof config["content"] === "string" ? config["content"] : "";
   return (text) => {
     const matches = pattern ? [...text.matchAll(pattern)] : [];

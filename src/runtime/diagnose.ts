@@ -1,0 +1,35 @@
+/** @file Why a run came out with values that are not numbers: looks for them in the checkpoint and names the tensor. */
+import { SextantError } from "../base/errors.js";
+import type { TensorData } from "../base/tensor.js";
+import type { Checkpoint } from "../formats/safetensors.js";
+import { weightsOf } from "../models/check-weights.js";
+import type { ModelSpec } from "../models/spec.js";
+import type { Pass } from "./pass.js";
+
+/** Whether the values of all real tokens are finite; padding does not count. */
+export function isFinite32(data: TensorData, { rows, width }: Pass): boolean {
+  const perToken = data.length / (rows.length * width);
+  return rows.every((tokens, row) => {
+    const start = row * width * perToken;
+    let total = 0;
+    for (let i = start; i < start + tokens.length * perToken; i++) total += data[i]! * 0;
+    return total === 0;
+  });
+}
+
+/** The error for a stream that holds NaN or infinity: the first tensor of the checkpoint that does, or the edits, or overflow. */
+export function explainNonFinite(checkpoint: Checkpoint, spec: ModelSpec, { hasEdits }: { hasEdits: boolean }): SextantError {
+  const names = new Set(weightsOf(spec).map(({ name }) => name));
+  for (const name of names) {
+    const values = checkpoint.readFloat32(name);
+    const index = values.findIndex((value) => !Number.isFinite(value));
+    if (index === -1) continue;
+    const { file } = checkpoint.stored(name);
+    return new SextantError(
+      "weights",
+      `the weights cannot be computed with: tensor ${name} holds ${values[index]} at element ${index} (${file})`,
+    );
+  }
+  const why = hasEdits ? "the weights are finite, so an edit is too strong" : "the weights are finite, so the values overflow float32";
+  return new SextantError("request", `the residual stream holds values that are not finite: ${why}`);
+}

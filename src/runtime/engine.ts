@@ -1,0 +1,243 @@
+/**
+ * @file A model's graphs as stages, and one pass through them: embedding, a fold of the residual stream over the blocks, last
+ * norm, logits. Reads are taken and edits applied on the way. Everything that runs a model goes through `runPass`.
+ */
+import { must, SextantError } from "../base/errors.js";
+import { sizeOf, type TensorData } from "../base/tensor.js";
+import { parseAddress, type Place } from "../models/address.js";
+import { buildBlock, buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedding, STREAM } from "../models/block.js";
+import { CACHE } from "../models/parts/attention.js";
+import type { PointName } from "../models/points.js";
+import { axisSizes } from "../models/sizes.js";
+import type { ModelSpec } from "../models/spec.js";
+import { applyEdit } from "./apply-edit.js";
+import type { Collector } from "./collect.js";
+import { embeddingFeeds, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
+import type { PreparedEdit } from "./prepare-edits.js";
+import type { Feed, Held } from "./session.js";
+import { Stage, type Change } from "./stage.js";
+import type { WeightFiles } from "./weight-files.js";
+
+/** What a pass is to do. */
+export interface Plan {
+  readonly reads: readonly Place[];
+  readonly edits: readonly PreparedEdit[];
+  readonly collector: Collector;
+  /** Keep keys and values for a pass that continues the rows. */
+  readonly keepCache: boolean;
+  /** First block to run, and the stream in front of it; default: from the embedding. */
+  readonly from?: { readonly layer: number; readonly stream: Held };
+  /** First block that is not run; default: all are. */
+  readonly until?: number;
+  /** A value to put in place of what is computed at an address, padding included. */
+  readonly replace?: { readonly address: string; readonly data: TensorData } | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onBlock?: ((done: number, total: number) => void) | undefined;
+}
+
+/** The residual stream behind the last block that was run, and the cache. */
+export interface PassResult {
+  readonly stream: Held;
+  readonly cache: Cache | undefined;
+}
+
+export class Engine {
+  readonly spec: ModelSpec;
+  readonly embedding: Stage;
+  readonly blocks: readonly Stage[];
+  readonly finalNorm: Stage | undefined;
+  readonly unembedding: Stage;
+  readonly #headOut: readonly Stage[];
+
+  constructor(spec: ModelSpec, files: WeightFiles, options: { threads?: number } = {}) {
+    const stage = (graphOf: ConstructorParameters<typeof Stage>[0]): Stage => new Stage(graphOf, files, options);
+    this.spec = spec;
+    this.embedding = stage(() => buildEmbedding(spec));
+    this.blocks = spec.layers.map((_, layer) => stage((form) => buildBlock(spec, layer, form)));
+    this.#headOut = spec.layers.map((_, layer) => stage(() => buildHeadOut(spec, layer)));
+    this.finalNorm = spec.head.norm && stage((form) => must(buildFinalNorm(spec, form), "the last norm"));
+    this.unembedding = stage(() => buildUnembedding(spec));
+  }
+
+  /** Every stage once; some hold no session yet. */
+  stages(): Stage[] {
+    return [this.embedding, ...this.blocks, ...this.#headOut, ...(this.finalNorm ? [this.finalNorm] : []), this.unembedding];
+  }
+
+  /** One pass from the embedding, or from `plan.from`, through the blocks. */
+  async runPass(pass: Pass, plan: Plan): Promise<PassResult> {
+    const until = plan.until ?? this.spec.layers.length;
+    const inputs = new PassInputs(this.spec, pass);
+    const caches: LayerCache[] = [];
+    const first = plan.from?.layer ?? 0;
+    let stream = plan.from?.stream ?? (await this.#embed(pass, plan));
+    for (let layer = first; layer < until; layer++) {
+      throwIfAborted(plan.signal);
+      const done = await this.runBlock(layer, stream, { pass, plan, inputs });
+      stream = done.stream;
+      if (done.cache) caches.push(done.cache);
+      plan.onBlock?.(layer + 1 - first, until - first);
+    }
+    return { stream, cache: plan.keepCache ? { layers: caches, positions: pass.keyPositions } : undefined };
+  }
+
+  async #embed(pass: Pass, plan: Plan): Promise<Held> {
+    const at = layerOf(undefined);
+    const wanted = [
+      ...plan.reads
+        .filter(at)
+        .filter(({ point }) => isEmbedding(point))
+        .map(({ point }) => point),
+      STREAM.embedded,
+    ];
+    const changes = this.#changes(plan, (place) => at(place) && isEmbedding(place.point), pass);
+    const made = await this.embedding.run({ feeds: usedFeeds(this.spec, embeddingFeeds(pass)), wanted, changes });
+    for (const place of plan.reads) if (isEmbedding(place.point)) this.#take(place, pass, made[place.point], plan);
+    return must(made[STREAM.embedded], "the embedded stream");
+  }
+
+  /** One block: reads and edits of its layer, the stream behind it, its keys and values. */
+  async runBlock(
+    layer: number,
+    before: Held,
+    { pass, plan, inputs }: { pass: Pass; plan: Plan; inputs: PassInputs },
+  ): Promise<{ stream: Held; cache: LayerCache | undefined }> {
+    const at = layerOf(layer);
+    const reads = plan.reads.filter(at);
+    const edits = plan.edits.filter(({ place }) => at(place));
+    const stream = this.#enter(edits, before, pass);
+    for (const place of reads) if (place.point === "resid_pre") plan.collector.take(place.address, pass, stream.data.slice());
+    const wanted = wantedOf(reads, edits, plan.keepCache);
+    const isInside = (place: Place): boolean => at(place) && place.point !== "resid_pre" && place.point !== "resid_post";
+    const feeds = { ...inputs.of(layer), [STREAM.in]: blockStream(stream, pass, this.spec.dModel) };
+    const made = await must(this.blocks[layer], `block ${layer}`).run({ feeds, wanted, changes: this.#changes(plan, isInside, pass) });
+    const after = must(made["resid_post"], "resid_post");
+    for (const edit of edits) if (edit.place.point === "resid_post") this.#apply(edit, after.data, pass);
+    const kept = new Set<unknown>();
+    for (const place of reads) {
+      if (place.point === "resid_pre") continue;
+      const value =
+        place.point === "head_out" && !made["head_out"] ? await this.#headTerms(layer, must(made["z"], "z")) : made[place.point];
+      this.#take(place, pass, value, plan);
+      kept.add(value);
+    }
+    if (!isTaken(plan, layer - 1)) before.release();
+    const cache = plan.keepCache ? { k: must(made[CACHE.presentK], "keys"), v: must(made[CACHE.presentV], "values") } : undefined;
+    if (made["z"] && !kept.has(made["z"])) made["z"].release();
+    return { stream: after, cache };
+  }
+
+  /** Rows of the stream through the last norm, with reads and edits when they are all rows of a pass. */
+  async normalise(rows: Held, run?: { pass: Pass; plan: Plan }): Promise<Held> {
+    if (!this.finalNorm) return rows;
+    const isFinal = ({ point }: Place): boolean => point === "final_normalized" || point === "final_scale";
+    const reads = run ? run.plan.reads.filter(isFinal) : [];
+    const wanted = [...new Set([...reads.map(({ point }) => point as string), "final_normalized"])];
+    const changes = run && this.#changes(run.plan, isFinal, run.pass);
+    const made = await this.finalNorm.run({ feeds: { [STREAM.in]: rows }, wanted, ...(changes && { changes }) });
+    for (const place of reads) this.#take(place, must(run, "a pass").pass, made[place.point], must(run, "a pass").plan);
+    return must(made["final_normalized"], "final_normalized");
+  }
+
+  /** Logits of normalised rows: token, vocab. */
+  async unembed(rows: Held): Promise<Held> {
+    const made = await this.unembedding.run({ feeds: { [STREAM.in]: rows }, wanted: ["logits"] });
+    return must(made["logits"], "logits");
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.stages().map((stage) => stage.close()));
+  }
+
+  /** The stream with the edits in front of a block; a copy where something changes, since others may have read it. */
+  #enter(edits: readonly PreparedEdit[], stream: Held, pass: Pass): Held {
+    const mine = edits.filter(({ place }) => place.point === "resid_pre");
+    if (mine.length === 0) return stream;
+    const copy = copyOf(stream);
+    for (const edit of mine) this.#apply(edit, copy.data, pass);
+    return copy;
+  }
+
+  /** The changes that the plan makes at the places of one graph: values put in, then edits in their order. */
+  #changes(plan: Plan, isHere: (place: Place) => boolean, pass: Pass): Map<string, Change> {
+    const steps = new Map<string, ((data: TensorData) => void)[]>();
+    const step = (point: string, work: (data: TensorData) => void): unknown => steps.set(point, [...(steps.get(point) ?? []), work]);
+    const { replace } = plan;
+    if (replace) {
+      const place = parseAddress(this.spec, replace.address);
+      if (isHere(place)) step(place.point, (data) => data.set(replace.data));
+    }
+    for (const edit of plan.edits) if (isHere(edit.place)) step(edit.place.point, (data) => this.#apply(edit, data, pass));
+    const run = (works: readonly ((data: TensorData) => void)[]): Change => {
+      return (value) => {
+        for (const work of works) work(value.data);
+        return value;
+      };
+    };
+    return new Map([...steps].map(([point, works]) => [point, run(works)]));
+  }
+
+  #apply(edit: PreparedEdit, data: TensorData, pass: Pass): void {
+    applyEdit(edit, data, pass, axisSizes(this.spec, edit.place));
+  }
+
+  async #headTerms(layer: number, z: Held): Promise<Held> {
+    const made = await must(this.#headOut[layer], `block ${layer}`).run({ feeds: { z }, wanted: ["head_out"] });
+    return must(made["head_out"], "head_out");
+  }
+
+  #take(place: Place, pass: Pass, value: Held | undefined, plan: Plan): void {
+    plan.collector.take(place.address, pass, must(value, place.address).data);
+  }
+}
+
+/** A copy that the caller owns. */
+export function copyOf({ data, dims }: Held): Held {
+  return { data: data.slice(), dims, release: () => undefined };
+}
+
+/** A value that needs no release. */
+export function ownValue(data: TensorData, dims: readonly number[]): Held {
+  if (sizeOf(dims) !== data.length)
+    throw new SextantError("internal", `internal: ${data.length} elements do not fill [${dims.join(", ")}]`);
+  return { data, dims, release: () => undefined };
+}
+
+/** Throws when the caller aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new SextantError("interrupted", "the run was interrupted", { cause: signal.reason });
+}
+
+function layerOf(layer: number | undefined): (place: Place) => boolean {
+  return (place) => place.layer === layer;
+}
+
+function isEmbedding(point: PointName): boolean {
+  return point === "embed" || point === "pos_embed";
+}
+
+function usedFeeds(spec: ModelSpec, feeds: Record<"tokens" | "positions", Feed>): Record<string, Feed> {
+  return spec.embedding.positions ? feeds : { tokens: feeds.tokens };
+}
+
+function wantedOf(reads: readonly Place[], edits: readonly PreparedEdit[], keepCache: boolean): string[] {
+  const wanted = new Set<string>(reads.map(({ point }) => point));
+  wanted.delete("resid_pre");
+  const headsApart = edits.some(({ place }) => place.point === "head_out");
+  if (wanted.has("head_out") && !headsApart) {
+    wanted.delete("head_out");
+    wanted.add("z");
+  }
+  if (keepCache) wanted.add(CACHE.presentK).add(CACHE.presentV);
+  return [...wanted.add("resid_post")];
+}
+
+/** The stream as a block takes it: batch, pos, d_model. */
+function blockStream({ data }: Held, pass: Pass, dModel: number): Feed {
+  return { data: data as Float32Array, dims: [pass.rows.length, pass.width, dModel] };
+}
+
+/** Whether the stream behind a block was handed to the caller. */
+function isTaken({ reads }: Plan, layer: number): boolean {
+  return reads.some((place) => place.point === "resid_post" && place.layer === layer);
+}
