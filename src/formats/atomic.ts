@@ -2,7 +2,7 @@
  * @file Files that appear whole or not at all: the bytes go to a temporary file beside the target, which is then renamed over
  * it. A process that dies half-way leaves the old file as it was.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { randomBytes } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "./files.js";
@@ -15,9 +15,13 @@ export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>)
     writeNew(temporary, chunks);
     renameSync(temporary, path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    removeIfThere(temporary);
     throw fileError("cannot write", path, error);
   }
+}
+
+function removeIfThere(path: string): void {
+  if (existsSync(path)) rmSync(path);
 }
 
 function writeNew(path: string, chunks: Iterable<Uint8Array | string>): void {

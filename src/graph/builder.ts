@@ -62,7 +62,7 @@ export class GraphBuilder {
     this.#nodes.push({
       op: spec.op,
       domain: spec.domain ?? "",
-      inputs: spec.inputs.map((value) => value?.id ?? ""),
+      inputs: withoutTail(spec.inputs.map((value) => value?.id ?? "")),
       outputs: outputs.map((value) => value?.id ?? ""),
       attributes: spec.attributes ?? {},
     });
@@ -94,4 +94,9 @@ export class GraphBuilder {
     this.#values.set(id, value);
     return value;
   }
+}
+
+/** Optional inputs left out at the end are not mentioned: ONNX Runtime's LayerNormalization crashes on an empty bias. */
+function withoutTail(ids: readonly string[]): string[] {
+  return ids.slice(0, ids.findLastIndex((id) => id !== "") + 1);
 }

@@ -82,11 +82,11 @@ export function buildBlock(spec: ModelSpec, layer: number, form: Form = FUSED): 
 /** What a sublayer adds to the stream: its output after the norm and multiplier that follow it, if any. */
 function added(g: GraphBuilder, raw: Stream, block: LayerSpec, which: "attn" | "mlp"): Stream {
   const after = which === "attn" ? block.attnPostNorm : block.mlpPostNorm;
-  const multiplier = block.residualMultiplier ?? 1;
-  if (!after && multiplier === 1) return g.name(`${which}_out`, raw);
+  if (!after && block.residualMultiplier === undefined) return g.name(`${which}_out`, raw);
   g.name(`${which}_out_raw`, raw);
   const normed = after ? norm(g, raw, { ...after, size: block.attention.out.out }) : raw;
-  return g.name(`${which}_out`, op.scaleBy(g, normed, multiplier));
+  const scaled = op.scaleBy(g, normed, block.residualMultiplier ?? 1);
+  return g.name(`${which}_out`, scaled === raw ? op.unary(g, "Identity", raw) : scaled);
 }
 
 /** Each head's own term of the attention output, from `z`. */

@@ -63,7 +63,7 @@ function expertsOnly({ mlp }: LayerSpec): Absence | undefined {
 function rawOnly(which: "attn" | "mlp"): (layer: LayerSpec) => Absence | undefined {
   return (layer) => {
     if (which === "mlp" && !layer.mlp) return noMlp;
-    const follows = (which === "attn" ? layer.attnPostNorm : layer.mlpPostNorm) ?? ((layer.residualMultiplier ?? 1) !== 1 || undefined);
+    const follows = (which === "attn" ? layer.attnPostNorm : layer.mlpPostNorm) !== undefined || layer.residualMultiplier !== undefined;
     return follows ? undefined : { why: "nothing stands between the projection and the residual stream", instead: `${which}_out` };
   };
 }

@@ -21,6 +21,8 @@ export interface RopeDefaults {
   /** Key of the base frequency at the top level, where it is not `rope_theta`. */
   readonly thetaKey?: string;
   readonly partialKey?: string;
+  /** Whether an odd rotary size is rounded up, as this family's code does. */
+  readonly oddSizes?: boolean;
   /** The original context that the family's configuration always has (Phi 3). */
   readonly original?: number;
 }
@@ -36,36 +38,37 @@ export function rotaryOf(config: Config, defaults: RopeDefaults): RotarySpec {
   const dims = rotaryDims(config, { type, partial: partial ?? defaults.partial ?? 1, defaults });
   const rope = parameters && type !== "default" ? scaled(config, parameters, { type, theta, dims, defaults }) : ({ type: "default", theta } as const);
   checkUnread(parameters);
-  return { rope, dims, pairs: "halves" };
+  return { rope, ...turning(config, dims, defaults), pairs: "halves" };
 }
 
 function typeOf(parameters: Config | undefined, { types, renamed }: RopeDefaults): RopeSpec["type"] {
   const stated = parameters ? parameters.text("rope_type", parameters.text("type", "default")) : "default";
   parameters?.ignore("type", "rope_type");
   const type = renamed?.[stated] ?? stated;
-  const known = types ?? (["default", "linear", "dynamic", "llama3", "yarn", "longrope"] as const);
+  const known = types ?? (["default", "linear", "proportional", "dynamic", "llama3", "yarn", "longrope"] as const);
   if (!(known as readonly string[]).includes(type)) {
     throw refuse({ what: `cannot honour the rope type ${JSON.stringify(stated)}`, why: `this family's types are ${known.join(", ")}` });
   }
   return type as RopeSpec["type"];
 }
 
-/** How many coordinates turn. Families without partial rotary ignore the factor in `transformers`, and fail on it when scaled. */
+/** The size that rotary is made for. Families without partial rotary ignore the factor, and `transformers` fails on it when scaled. */
 function rotaryDims(config: Config, given: { type: string; partial: number; defaults: RopeDefaults }): number {
   const { type, partial, defaults } = given;
-  if (defaults.partial === undefined) {
-    if (partial < 1 && type !== "default") {
-      throw refuse({ what: `cannot honour partial_rotary_factor ${partial} of ${config.where}`, why: "this family turns the whole head" });
-    }
-    return evenDims(config, defaults.dHead);
-  }
   if (partial <= 0 || partial > 1) throw config.wrong("partial_rotary_factor", "a number above 0, at most 1", partial);
-  return evenDims(config, Math.trunc(defaults.dHead * partial));
+  if (defaults.partial !== undefined) return type === "proportional" ? defaults.dHead : Math.trunc(defaults.dHead * partial);
+  if (partial < 1 && type !== "default" && type !== "proportional") {
+    throw refuse({ what: `cannot honour partial_rotary_factor ${partial} of ${config.where}`, why: "this family turns the whole head" });
+  }
+  return defaults.dHead;
 }
 
-function evenDims(config: Config, dims: number): number {
-  if (dims % 2 === 0 && dims > 0) return dims;
-  throw refuse({ what: `cannot honour the rotary size ${dims} of ${config.where}`, why: "coordinates turn in pairs, so it must be even" });
+/** How many coordinates turn. An odd size turns one more, with the frequencies of the odd one, where the family's code does so. */
+function turning(config: Config, size: number, { dHead, oddSizes = false }: RopeDefaults): Pick<RotarySpec, "dims" | "period"> {
+  const dims = 2 * Math.ceil(size / 2);
+  if (size >= 1 && (dims === size || oddSizes) && dims <= dHead) return { dims, period: size };
+  const why = "coordinates turn in pairs, so it must be even";
+  throw refuse({ what: `cannot honour the rotary size ${size} of a head of ${dHead} in ${config.where}`, why });
 }
 
 function scaled(
@@ -85,6 +88,10 @@ function scaled(
       return { type, theta };
     case "linear":
       return { type, theta, factor: parameters.positive("factor") };
+    case "proportional": {
+      const partial = parameters.positive("partial_rotary_factor", 1);
+      return { type, theta, factor: parameters.positive("factor", 1), turned: Math.floor((partial * defaults.dHead) / 2) };
+    }
     case "dynamic":
       parameters.ignore("original_max_position_embeddings");
       return { type, theta, factor: parameters.positive("factor"), original: maxPositions };
@@ -132,8 +139,9 @@ function longrope(
   const implied = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original));
   parameters.ignore("short_mscale", "long_mscale");
   const factors = (key: string): readonly number[] => {
-    const list = parameters.numbers(key, dims / 2);
-    if (!list) throw parameters.wrong(key, `a list of ${dims / 2} numbers`, undefined);
+    const count = Math.ceil(dims / 2);
+    const list = parameters.numbers(key, count);
+    if (!list) throw parameters.wrong(key, `a list of ${count} numbers`, undefined);
     return list;
   };
   return {

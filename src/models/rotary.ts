@@ -23,7 +23,7 @@ export function rotaryTables(spec: RotarySpec, positions: readonly Int32Array[],
   const sin = new Float32Array(cos.length);
   const scale = f(attentionFactorOf(spec.rope));
   positions.forEach((row, batch) => {
-    const frequencies = frequenciesOf(spec.rope, spec.dims, lengths[batch] ?? 0);
+    const frequencies = frequenciesOf(spec, lengths[batch] ?? 0);
     row.forEach((position, i) => {
       const at = (batch * width + i) * half;
       for (let pair = 0; pair < half; pair++) {
@@ -47,30 +47,32 @@ export function dependsOnLength(rope: RopeSpec): boolean {
 }
 
 /** Radians a position, one a pair. */
-export function frequenciesOf(rope: RopeSpec, dims: number, length: number): Float32Array {
+export function frequenciesOf({ rope, period }: Pick<RotarySpec, "rope" | "period">, length: number): Float32Array {
   switch (rope.type) {
     case "default":
-      return plain(rope.theta, dims);
+      return plain(rope.theta, period);
     case "linear":
-      return plain(rope.theta, dims).map((value) => value / f(rope.factor));
+      return plain(rope.theta, period).map((value) => value / f(rope.factor));
+    case "proportional":
+      return plain(rope.theta, period).map((value, pair) => (pair < rope.turned ? value / f(rope.factor) : 0));
     case "dynamic":
-      return plain(dynamicTheta(rope, dims, length), dims);
+      return plain(dynamicTheta(rope, period, length), period);
     case "llama3":
-      return llama3(rope, dims);
+      return llama3(rope, period);
     case "yarn":
-      return yarn(rope, dims);
+      return yarn(rope, period);
     case "longrope":
-      return longrope(rope, dims, length);
+      return longrope(rope, period, length);
   }
 }
 
-/** θ^(2j/n) in float32, for pair j of n dims. */
-function powers(theta: number, dims: number): Float32Array {
-  return Float32Array.from({ length: dims / 2 }, (_, pair) => Math.pow(theta, f((2 * pair) / dims)));
+/** θ^(2j/n) in float32, for each pair j. */
+function powers(theta: number, period: number): Float32Array {
+  return Float32Array.from({ length: Math.ceil(period / 2) }, (_, pair) => Math.pow(theta, f((2 * pair) / period)));
 }
 
-function plain(theta: number, dims: number): Float32Array {
-  return powers(theta, dims).map((value) => 1 / value);
+function plain(theta: number, period: number): Float32Array {
+  return powers(theta, period).map((value) => 1 / value);
 }
 
 /** NTK-aware base that grows with the length: `θ (factor·s/M − (factor−1))^(n/(n−2))`. */

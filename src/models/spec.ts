@@ -38,6 +38,7 @@ export interface NormSpec {
 export type RopeSpec = { readonly theta: number } & (
   | { readonly type: "default" }
   | { readonly type: "linear"; readonly factor: number }
+  | { readonly type: "proportional"; readonly factor: number; readonly turned: number }
   | { readonly type: "dynamic"; readonly factor: number; readonly original: number }
   | {
       readonly type: "llama3";
@@ -68,6 +69,8 @@ export type RopeSpec = { readonly theta: number } & (
 export interface RotarySpec {
   readonly rope: RopeSpec;
   readonly dims: number;
+  /** The n of `θ^(2j/n)`: `dims`, or one less where a family's partial size is odd. */
+  readonly period: number;
   readonly pairs: "halves" | "neighbours";
 }
 

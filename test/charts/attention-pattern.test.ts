@@ -35,7 +35,8 @@ test("draws a cell for each share, with the tokens beside and above", () => {
 test("escapes what XML cannot hold", () => {
   const svg = attentionPattern(pattern, { tokens: ["</svg><script>", '"\u0000\ud800'] });
   expect(svg).not.toContain("<script>");
-  expect(svg).not.toMatch(/[\u0000\ud800]/);
+  expect(svg).not.toContain("\u0000");
+  expect(svg).not.toContain("\ud800");
 });
 
 test("leaves out tooltips and what is too faint in large patterns", () => {
@@ -47,5 +48,7 @@ test("leaves out tooltips and what is too faint in large patterns", () => {
 });
 
 test("wants one token a row", () => {
-  expect(() => attentionPattern(pattern, { tokens: ["a"] })).toThrowErrorMatchingInlineSnapshot(`[SextantError: internal: attentionPattern: 1 tokens for a pattern of [2, 2]]`);
+  expect(() => attentionPattern(pattern, { tokens: ["a"] })).toThrowErrorMatchingInlineSnapshot(
+    `[SextantError: internal: attentionPattern: 1 tokens for a pattern of [2, 2]]`,
+  );
 });

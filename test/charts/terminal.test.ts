@@ -5,7 +5,9 @@ import { displayWidth, fitText, visibleToken } from "../../src/charts/text.js";
 
 const plain = { colour: false, columns: 80 };
 const inColour = { colour: true, columns: 80 };
-const PREVIOUS = [0, 1, 2, 3].map((query) => Float32Array.from({ length: 4 }, (_, key) => (key === Math.max(0, query - 1) ? 1 : key > query ? 0 : 0.1)));
+const PREVIOUS = [0, 1, 2, 3].map((query) =>
+  Float32Array.from({ length: 4 }, (_, key) => (key === Math.max(0, query - 1) ? 1 : key > query ? 0 : 0.1)),
+);
 
 /** The text without ANSI codes. */
 function uncoloured(text: string): string {
@@ -35,7 +37,11 @@ describe("heat map", () => {
 
   test("says which columns do not fit", () => {
     const wide = Array.from({ length: 30 }, () => new Float32Array(30));
-    const lines = heatMap(wide, wide.map(() => "x"), { colour: false, columns: 20 }).split("\n");
+    const lines = heatMap(
+      wide,
+      wide.map(() => "x"),
+      { colour: false, columns: 20 },
+    ).split("\n");
     expect(lines).toContain("(columns 0 to 14 do not fit)");
     expect(Math.max(...lines.slice(0, -2).map(displayWidth))).toBeLessThanOrEqual(20);
   });

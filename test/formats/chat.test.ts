@@ -27,13 +27,15 @@ test("a template sees messages, special tokens and variables", () => {
 test("named templates: tools choose tool_use, an unknown name is refused", () => {
   const chat_template = [
     { name: "default", template: "plain" },
-    { name: "tool_use", template: "with {{ tools | length }} tools" },
+    { name: "tool_use", template: "{{ tools | length if tools else 0 }} tools" },
   ];
   const tokenizer = folder("named", { chat_template });
   expect(renderChat(tokenizer, ask)).toBe("plain");
-  expect(renderChat(tokenizer, ask, { tools: [{}, {}] })).toBe("with 2 tools");
-  expect(renderChat(tokenizer, ask, { template: "tool_use" })).toBe("with 0 tools");
-  expect(refusal(() => renderChat(tokenizer, ask, { template: "rag" }))).toMatchInlineSnapshot();
+  expect(renderChat(tokenizer, ask, { tools: [{}, {}] })).toBe("2 tools");
+  expect(renderChat(tokenizer, ask, { template: "tool_use" })).toBe("0 tools");
+  expect(refusal(() => renderChat(tokenizer, ask, { template: "rag" }))).toMatchInlineSnapshot(
+    `"request: cannot write a chat for TMP/named: it has no chat template "rag". Instead: one of default, tool_use"`,
+  );
 });
 
 test("chat_template.jinja comes before the configuration", () => {
@@ -42,9 +44,13 @@ test("chat_template.jinja comes before the configuration", () => {
 });
 
 test("refusals: no template, a template that raises, one that does not parse", () => {
-  expect(refusal(() => renderChat(folder("none", {}), ask))).toMatchInlineSnapshot(`"request: cannot write a chat for TMP/none: its tokenizer has no chat template, so it is not a chat model. Instead: give the prompt as plain text"`);
+  expect(refusal(() => renderChat(folder("none", {}), ask))).toMatchInlineSnapshot(
+    `"request: cannot write a chat for TMP/none: its tokenizer has no chat template, so it is not a chat model. Instead: give the prompt as plain text"`,
+  );
   const strict = folder("strict", { chat_template: "{{ raise_exception('roles must alternate') }}" });
-  expect(refusal(() => renderChat(strict, ask))).toMatchInlineSnapshot(`"request: the chat template of TMP/strict does not take these messages: roles must alternate"`);
+  expect(refusal(() => renderChat(strict, ask))).toMatchInlineSnapshot(
+    `"request: the chat template of TMP/strict does not take these messages: roles must alternate"`,
+  );
   expect(refusal(() => renderChat(folder("broken", { chat_template: "{% if %}" }), ask))).toMatch(
     /^request: the chat template of TMP\/broken/,
   );

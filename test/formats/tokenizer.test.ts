@@ -41,9 +41,10 @@ describe.skipIf(!hasShared)("llama.cpp's test strings", () => {
     }
   });
 
-  test("gemma-4 cannot be checked: its vocabulary is larger than Gemma 2's, and its tokenizer.json is not here", () => {
-    const highest = Math.max(...vectors("gemma-4").flatMap(({ ids }) => ids));
-    expect(highest).toBeGreaterThan(256_000);
+  test("gemma-4 is not checked: it is another vocabulary than Gemma 2's, and its tokenizer.json is not here", () => {
+    const [first] = vectors("gemma-4");
+    expect(first!.text).toBe("ied 4 ½ months");
+    expect(shared("tokenizers/gemma2").decode(first!.ids)).toBe(" than麼续 gatewayliz");
   });
 });
 
@@ -97,7 +98,8 @@ describe.skipIf(!hasShared)("offsets", () => {
       expect(covered).toBe(text.length);
       const whole = text.replace(/\p{Surrogate}/gu, "\ufffd");
       const spaced = /stories/.test(name) ? whole.replaceAll("▁", " ") : whole;
-      if (!/^<s>/.test(text)) expect(tokenizer.decode(ids)).toBe(normalizes ? spaced.normalize("NFC") : spaced);
+      if (!(/stories/.test(name) && text.includes("<s>")))
+        expect(tokenizer.decode(ids)).toBe(normalizes ? spaced.normalize("NFC") : spaced);
     });
     fc.assert(property, { numRuns: 300 });
   });
@@ -118,10 +120,10 @@ describe.skipIf(!hasShared)("offsets", () => {
 
   test("cover both halves of what NFC composes", () => {
     const { tokens, offsets } = shared("tokenizers/qwen2_5").encode("cafe\u0301 x");
-    expect(tokens).toEqual(["c", "afé", " x"]);
+    expect(tokens).toEqual(["ca", "fé", " x"]);
     expect(offsets).toEqual([
-      [0, 1],
-      [1, 5],
+      [0, 2],
+      [2, 5],
       [5, 7],
     ]);
   });
@@ -173,8 +175,12 @@ describe.skipIf(!hasShared)("single tokens and special ids", () => {
   });
 
   test("singleToken shows the pieces", () => {
-    expect(refusal(() => shared("tokenizers/gpt2").singleToken(" Reykjavik"))).toMatchInlineSnapshot(`"request: cannot take " Reykjavik" as one token: it is 4 tokens, " Rey" "kj" "av" "ik". Instead: use a text that is one token, or a token id"`);
-    expect(refusal(() => shared("tokenizers/gpt2").singleToken(""))).toMatchInlineSnapshot(`"request: cannot take "" as one token: it has no tokens. Instead: use a text that is one token, or a token id"`);
+    expect(refusal(() => shared("tokenizers/gpt2").singleToken(" Reykjavik"))).toMatchInlineSnapshot(
+      `"request: cannot take " Reykjavik" as one token: it is 4 tokens, " Rey" "kj" "av" "ik". Instead: use a text that is one token, or a token id"`,
+    );
+    expect(refusal(() => shared("tokenizers/gpt2").singleToken(""))).toMatchInlineSnapshot(
+      `"request: cannot take "" as one token: it has no tokens. Instead: use a text that is one token, or a token id"`,
+    );
   });
 
   test("the named ids", () => {
@@ -186,14 +192,18 @@ describe.skipIf(!hasShared)("single tokens and special ids", () => {
   });
 
   test("a character that would be dropped is refused", () => {
-    expect(refusal(() => shared("models/shakespeare-char-gpt2-4l128").encode("Romeo <3"))).toMatchInlineSnapshot(`"request: the tokenizer has no token for "<", at 6 of the text, and no unknown token to stand for it"`);
+    expect(refusal(() => shared("models/shakespeare-char-gpt2-4l128").encode("Romeo <3"))).toMatchInlineSnapshot(
+      `"request: the tokenizer has no token for "<", at 6 of the text, and no unknown token to stand for it"`,
+    );
   });
 
   test("a tokenizer that is larger than the model is refused", () => {
     const tokenizer = shared("models/minimind2-small");
     checkVocabulary(tokenizer, 6400);
     const message = refusal(() => checkVocabulary(tokenizer, 6000)).replace(tokenizer.folder, "FOLDER");
-    expect(message).toMatchInlineSnapshot(`"request: cannot use the tokenizer of FOLDER with this model: its token " networks" has the id 6399, the model has embeddings for 6000 ids. Instead: use the tokenizer that the model was trained with, or give token ids with --tokens"`);
+    expect(message).toMatchInlineSnapshot(
+      `"request: cannot use the tokenizer of FOLDER with this model: its token " networks" has the id 6399, the model has embeddings for 6000 ids. Instead: use the tokenizer that the model was trained with, or give token ids with --tokens"`,
+    );
   });
 });
 
@@ -201,8 +211,12 @@ describe("folders", () => {
   test("without tokenizer.json", () => {
     write("empty/config.json", "{}");
     write("slow/tokenizer.model", "");
-    expect(refusal(() => loadTokenizer(path("empty")))).toMatchInlineSnapshot(`"file: cannot load a tokenizer from TMP/empty: it has no tokenizer.json. Instead: give token ids with --tokens"`);
-    expect(refusal(() => loadTokenizer(path("slow")))).toMatchInlineSnapshot(`"file: cannot load a tokenizer from TMP/slow: it has no tokenizer.json, only tokenizer.model. Instead: turn tokenizer.model into one with AutoTokenizer.from_pretrained("slow").save_pretrained(…), or give token ids with --tokens"`);
+    expect(refusal(() => loadTokenizer(path("empty")))).toMatchInlineSnapshot(
+      `"file: cannot load a tokenizer from TMP/empty: it has no tokenizer.json. Instead: give token ids with --tokens"`,
+    );
+    expect(refusal(() => loadTokenizer(path("slow")))).toMatchInlineSnapshot(
+      `"file: cannot load a tokenizer from TMP/slow: it has no tokenizer.json, only tokenizer.model. Instead: turn tokenizer.model into one with AutoTokenizer.from_pretrained("slow").save_pretrained(…), or give token ids with --tokens"`,
+    );
     expect(refusal(() => loadTokenizer(path("nowhere")))).toMatchInlineSnapshot(`"file: cannot open TMP/nowhere: it does not exist"`);
     expect(existsSync(root)).toBe(true);
   });
@@ -215,9 +229,15 @@ describe("folders", () => {
     const model = { type: "BPE", vocab: { a: 0 }, merges: [] };
     expect(load({})).toMatchInlineSnapshot(`"format: TMP/odd/tokenizer.json has no model.vocab"`);
     expect(load([])).toMatchInlineSnapshot(`"format: TMP/odd/tokenizer.json must hold a JSON object, got []"`);
-    expect(load({ model: { type: "BPE", vocab: { a: 1e12 } } })).toMatchInlineSnapshot(`"format: TMP/odd/tokenizer.json gives a token the id 1000000000000, which is not an index below 16777216"`);
-    expect(load({ model, normalizer: { type: "Nmt" } })).toMatchInlineSnapshot(`"unsupported: cannot use TMP/odd/tokenizer.json: Unknown Normalizer type: Nmt"`);
-    expect(load({ model, pre_tokenizer: { type: "Novel" } })).toMatchInlineSnapshot(`"unsupported: cannot use TMP/odd/tokenizer.json: Unknown PreTokenizer type: Novel"`);
+    expect(load({ model: { type: "BPE", vocab: { a: 1e12 } } })).toMatchInlineSnapshot(
+      `"format: TMP/odd/tokenizer.json gives a token the id 1000000000000, which is not an index below 16777216"`,
+    );
+    expect(load({ model, normalizer: { type: "Nmt" } })).toMatchInlineSnapshot(
+      `"unsupported: cannot use TMP/odd/tokenizer.json: Unknown Normalizer type: Nmt"`,
+    );
+    expect(load({ model, pre_tokenizer: { type: "Novel" } })).toMatchInlineSnapshot(
+      `"unsupported: cannot use TMP/odd/tokenizer.json: Unknown PreTokenizer type: Novel"`,
+    );
     expect(load({ model: { ...model, merges: undefined } })).toMatch(/^unsupported: cannot use TMP\/odd\/tokenizer.json: /);
   });
 

@@ -59,37 +59,69 @@ describe("refuses", () => {
   });
 
   test("operations that are missing or unknown", () => {
-    expect(complaint([{ at: "z.0" }])).toMatchInlineSnapshot(`"edits[0].op: must be one of set, add, scale, project_out, clamp, interchange, rotate, knockout, it is missing"`);
-    expect(complaint([{ at: "z.0", op: "zero" }])).toMatchInlineSnapshot(`"edits[0].op: must be one of set, add, scale, project_out, clamp, interchange, rotate, knockout, got the string "zero""`);
+    expect(complaint([{ at: "z.0" }])).toMatchInlineSnapshot(
+      `"edits[0].op: must be one of set, add, scale, project_out, clamp, interchange, rotate, knockout, it is missing"`,
+    );
+    expect(complaint([{ at: "z.0", op: "zero" }])).toMatchInlineSnapshot(
+      `"edits[0].op: must be one of set, add, scale, project_out, clamp, interchange, rotate, knockout, got the string "zero""`,
+    );
   });
 
   test("fields that are unknown, or belong to another operation", () => {
-    expect(complaint([{ at: "z.0", op: "set", value: 0, head: [1] }])).toMatchInlineSnapshot(`"edits[0]: unknown field "head"; "set" takes value, at, rows, positions, heads, units, queries, keys, on, steps"`);
-    expect(complaint([{ at: "z.0", op: "scale", by: 2, strength: 1 }])).toMatchInlineSnapshot(`"edits[0]: unknown field "strength"; "scale" takes by, at, rows, positions, heads, units, queries, keys, on, steps"`);
-    expect(complaint([{ at: "z.0", op: "scale", by: 2, steps: { until: 1 } }])).toMatchInlineSnapshot(`"edits[0].steps: unknown field "until""`);
-    expect(complaint([{ at: "z.0", op: "scale", by: 2, positions: { every: 1, until: 3 } }])).toMatchInlineSnapshot(`"edits[0].positions: unknown field "until""`);
+    expect(complaint([{ at: "z.0", op: "set", value: 0, head: [1] }])).toMatchInlineSnapshot(
+      `"edits[0]: unknown field "head"; "set" takes value, at, rows, positions, heads, units, queries, keys, on, steps"`,
+    );
+    expect(complaint([{ at: "z.0", op: "scale", by: 2, strength: 1 }])).toMatchInlineSnapshot(
+      `"edits[0]: unknown field "strength"; "scale" takes by, at, rows, positions, heads, units, queries, keys, on, steps"`,
+    );
+    expect(complaint([{ at: "z.0", op: "scale", by: 2, steps: { until: 1 } }])).toMatchInlineSnapshot(
+      `"edits[0].steps: unknown field "until""`,
+    );
+    expect(complaint([{ at: "z.0", op: "scale", by: 2, positions: { every: 1, until: 3 } }])).toMatchInlineSnapshot(
+      `"edits[0].positions: unknown field "until""`,
+    );
   });
 
   test("fields that are missing or of another type", () => {
     expect(complaint([{ op: "scale", by: 2 }])).toMatchInlineSnapshot(`"edits[0].at: must be a string, it is missing"`);
     expect(complaint([{ at: "z.0", op: "scale" }])).toMatchInlineSnapshot(`"edits[0].by: must be a number, it is missing"`);
     expect(complaint([{ at: "z.0", op: "scale", by: "2" }])).toMatchInlineSnapshot(`"edits[0].by: must be a number, got the string "2""`);
-    expect(complaint([{ at: "z.0", op: "scale", by: 2, on: "all" }])).toMatchInlineSnapshot(`"edits[0].on: must be "prompt", "generated" or "both", got the string "all""`);
-    expect(complaint([{ at: "z.0", op: "scale", by: 2, heads: [] }])).toMatchInlineSnapshot(`"edits[0].heads: must name at least one; leave it out for all, got []"`);
+    expect(complaint([{ at: "z.0", op: "scale", by: 2, on: "all" }])).toMatchInlineSnapshot(
+      `"edits[0].on: must be "prompt", "generated" or "both", got the string "all""`,
+    );
+    expect(complaint([{ at: "z.0", op: "scale", by: 2, heads: [] }])).toMatchInlineSnapshot(
+      `"edits[0].heads: must name at least one; leave it out for all, got []"`,
+    );
   });
 
   test("positions, by the path of the one that is wrong", () => {
     const good = { at: "z.0", op: "scale", by: 2 };
-    expect(complaint([good, good, { ...good, positions: [1.5] }])).toMatchInlineSnapshot(`"edits[2].positions[0]: must be a whole number, got the number 1.5"`);
-    expect(complaint([{ ...good, positions: 3 }])).toMatchInlineSnapshot(`"edits[0].positions: must be an array of whole numbers, or an object with \`every\`, got the number 3"`);
-    expect(complaint([{ ...good, positions: { every: 0 } }])).toMatchInlineSnapshot(`"edits[0].positions.every: must be 1 or more, got the number 0"`);
+    expect(complaint([good, good, { ...good, positions: [1.5] }])).toMatchInlineSnapshot(
+      `"edits[2].positions[0]: must be a whole number, got the number 1.5"`,
+    );
+    expect(complaint([{ ...good, positions: 3 }])).toMatchInlineSnapshot(
+      `"edits[0].positions: must be an array of whole numbers, or an object with \`every\`, got the number 3"`,
+    );
+    expect(complaint([{ ...good, positions: { every: 0 } }])).toMatchInlineSnapshot(
+      `"edits[0].positions.every: must be 1 or more, got the number 0"`,
+    );
   });
 
   test("vectors that are unknown, of whole numbers, or none", () => {
-    expect(complaint([{ at: "z.0", op: "add", vector: "joy" }])).toMatchInlineSnapshot(`"edits[0].vector: must name a vector (there are direction, vectors.plane, ids), got the string "joy""`);
-    expect(complaint([{ at: "z.0", op: "add", vector: "ids" }])).toMatchInlineSnapshot(`"edits[0].vector: must name a vector of floats, this one holds whole numbers, got the string "ids""`);
-    expect(complaint([{ at: "z.0", op: "add", vector: [1, "2"] }])).toMatchInlineSnapshot(`"edits[0].vector: must be the name of a vector, an array of numbers, or an array of such arrays of one length, got [1, "2"]"`);
-    expect(complaint([{ at: "z.0", op: "add", vector: [[1, 2], [3]] }])).toMatchInlineSnapshot(`"edits[0].vector: must be the name of a vector, an array of numbers, or an array of such arrays of one length, got […, …]"`);
-    expect(() => parseEdits([{ at: "z.0", op: "add", vector: "joy" }])).toThrowErrorMatchingInlineSnapshot(`[SextantError: edits[0].vector: must name a vector (none were given), got the string "joy"]`);
+    expect(complaint([{ at: "z.0", op: "add", vector: "joy" }])).toMatchInlineSnapshot(
+      `"edits[0].vector: must name a vector (there are direction, vectors.plane, ids), got the string "joy""`,
+    );
+    expect(complaint([{ at: "z.0", op: "add", vector: "ids" }])).toMatchInlineSnapshot(
+      `"edits[0].vector: must name a vector of floats, this one holds whole numbers, got the string "ids""`,
+    );
+    expect(complaint([{ at: "z.0", op: "add", vector: [1, "2"] }])).toMatchInlineSnapshot(
+      `"edits[0].vector: must be the name of a vector, an array of numbers, or an array of such arrays of one length, got [1, "2"]"`,
+    );
+    expect(complaint([{ at: "z.0", op: "add", vector: [[1, 2], [3]] }])).toMatchInlineSnapshot(
+      `"edits[0].vector: must be the name of a vector, an array of numbers, or an array of such arrays of one length, got […, …]"`,
+    );
+    expect(() => parseEdits([{ at: "z.0", op: "add", vector: "joy" }])).toThrowErrorMatchingInlineSnapshot(
+      `[SextantError: edits[0].vector: must name a vector (none were given), got the string "joy"]`,
+    );
   });
 });

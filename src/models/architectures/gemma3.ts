@@ -61,6 +61,6 @@ function rotaries(config: Config, sizes: { dHead: number; maxPositions: number }
   const localTheta = config.positive("rope_local_base_freq", 10_000);
   const one = (theta: number, parameters: Config | undefined): RotarySpec =>
     rotaryOf(config, { theta, ...sizes, thetaKey: "rope_theta", ...(parameters && { parameters }) });
-  const plain: RotarySpec = { rope: { type: "default", theta: localTheta }, dims: sizes.dHead, pairs: "halves" };
+  const plain: RotarySpec = { rope: { type: "default", theta: localTheta }, dims: sizes.dHead, period: sizes.dHead, pairs: "halves" };
   return [one(1_000_000, global), local ? one(localTheta, local) : plain];
 }

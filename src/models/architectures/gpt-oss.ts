@@ -41,7 +41,7 @@ function rotary(config: Config, sizes: Sizes): RotarySpec {
   const theta = config.positive("rope_theta", 150_000);
   const attentionFactor = 0.1 * Math.log(32) + 1;
   const rope = { type: "yarn", theta, factor: 32, original: 4096, attentionFactor, betaFast: 32, betaSlow: 1, truncate: false } as const;
-  return { rope, dims: sizes.dHead, pairs: "halves" };
+  return { rope, dims: sizes.dHead, period: sizes.dHead, pairs: "halves" };
 }
 
 function experts(source: Source, p: string, { dModel, dMlp }: Sizes): ExpertsSpec {

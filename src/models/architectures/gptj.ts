@@ -22,7 +22,7 @@ export const gptj: Family = {
       dModel,
       context: { length: positions, hard: true },
       embedding: { tokens },
-      rotaries: [{ rope: { type: "default", theta: 10000 }, dims, pairs: "neighbours" }],
+      rotaries: [{ rope: { type: "default", theta: 10000 }, dims, period: dims, pairs: "neighbours" }],
       layers: Array.from({ length: layers }, (_, layer) => block(source, `${p}h.${layer}.`, { dModel, heads, dHead, eps })),
       head: {
         norm: source.layerNorm(`${p}ln_f`, dModel, eps),

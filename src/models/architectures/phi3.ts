@@ -15,7 +15,7 @@ export const phi3: Family = {
     const original = config.count("original_max_position_embeddings", 4096);
     config.ignore("attention_bias", "layer_types");
     const renamed = { su: "longrope", yarn: "longrope" } as const;
-    const rotary = rotaryOf(config, { theta: 10000, ...sizes, partial: 1, types: ["default", "longrope"], renamed, original });
+    const rotary = rotaryOf(config, { theta: 10000, ...sizes, partial: 1, oddSizes: true, types: ["default", "longrope"], renamed, original });
     const spec = assembleLlama(source, "phi3", sizes, {
       rotaries: [rotary],
       tied: false,

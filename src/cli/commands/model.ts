@@ -1,0 +1,142 @@
+/** @file `sextant model`: what a model is made of, which points it has, and why it lacks the others. Nothing is computed. */
+import { isSextantError, type Refusal } from "../../base/errors.js";
+import type { Checkpoint } from "../../formats/safetensors.js";
+import { absenceInLayer, absenceInModel } from "../../models/presence.js";
+import { POINT_NAMES, pointRow, type PointName } from "../../models/points.js";
+import type { LayerSpec, MlpSpec, ModelSpec } from "../../models/spec.js";
+import { defineCommand } from "../command.js";
+import { MODEL_ARGUMENT } from "../inputs.js";
+import { describeModel } from "../model-text.js";
+
+/** What `sextant model` reports; the JSON document is this. */
+export interface ModelFacts {
+  readonly family: string;
+  readonly parameters: number;
+  readonly dtypes: Readonly<Record<string, number>>;
+  /** Of the weights in the checkpoint. */
+  readonly bytes: number;
+  readonly context?: { readonly length: number; readonly hard: boolean };
+  readonly dModel: number;
+  readonly vocab: number;
+  readonly layers: readonly LayerFacts[];
+  readonly points: readonly PointFacts[];
+  readonly tokenizer: TokenizerFacts | { readonly error: string };
+  /** Settings of config.json that nothing reads. */
+  readonly notUnderstood: readonly string[];
+}
+
+export interface LayerFacts {
+  readonly layer: number;
+  readonly wiring: LayerSpec["wiring"];
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly dHead: number;
+  readonly window?: number;
+  readonly rotary?: { readonly type: string; readonly theta: number; readonly dims: number };
+  readonly alibi: boolean;
+  readonly softcap?: number;
+  readonly mlp?: {
+    readonly kind: MlpSpec["kind"];
+    readonly dMlp?: number;
+    readonly activation?: string;
+    readonly experts?: number;
+    readonly topK?: number;
+  };
+}
+
+/** A point: where the model has it, or why it does not. */
+export interface PointFacts extends Partial<Omit<Refusal, "what">> {
+  readonly point: PointName;
+  readonly axes: readonly string[];
+  /** `true` outside the layers; absent where there is none. */
+  readonly layers?: readonly number[] | true;
+}
+
+export interface TokenizerFacts {
+  readonly vocab: number;
+  readonly bos?: number;
+  readonly eos: readonly number[];
+  readonly pad?: number;
+  readonly chatTemplates: readonly string[];
+}
+
+export const model = defineCommand({
+  name: "model",
+  summary: "Shows what a model is made of and which points it has.",
+  arguments: [MODEL_ARGUMENT],
+  options: {},
+  examples: ["model models/induction", "model MODEL --json"],
+  async run(call) {
+    const folder = call.arguments[0]!;
+    const { readSpec } = await import("../../runtime/load.js");
+    const { spec, checkpoint } = readSpec(folder);
+    checkpoint.close();
+    const facts = { model: folder, ...(await factsOf(spec, checkpoint)), tokenizer: await tokenizerFacts(folder) };
+    return { json: facts, text: describeModel(facts, call.columns) };
+  },
+});
+
+async function factsOf(spec: ModelSpec, { tensors }: Checkpoint): Promise<Omit<ModelFacts, "tokenizer">> {
+  const { weightBytes } = await import("../../runtime/forecast.js");
+  const stored = [...tensors.values()];
+  const dtypes: Record<string, number> = {};
+  for (const { dtype } of stored) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+  return {
+    family: spec.family,
+    parameters: weightBytes(spec) / Float32Array.BYTES_PER_ELEMENT,
+    dtypes,
+    bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
+    ...(spec.context && { context: spec.context }),
+    dModel: spec.dModel,
+    vocab: spec.vocab,
+    layers: spec.layers.map((layer, index) => layerFacts(layer, index, spec)),
+    points: POINT_NAMES.map((point) => pointFacts(point, spec)),
+    notUnderstood: spec.notUnderstood,
+  };
+}
+
+function layerFacts({ wiring, attention, mlp }: LayerSpec, layer: number, { rotaries }: ModelSpec): LayerFacts {
+  const { heads, kvHeads, dHead, window, softcap, alibi } = attention;
+  const rotary = attention.rotary === undefined ? undefined : rotaries[attention.rotary];
+  return {
+    layer,
+    wiring,
+    heads,
+    kvHeads,
+    dHead,
+    ...(window !== undefined && { window }),
+    ...(rotary && { rotary: { type: rotary.rope.type, theta: rotary.rope.theta, dims: rotary.dims } }),
+    alibi: alibi !== undefined,
+    ...(softcap !== undefined && { softcap }),
+    ...(mlp && { mlp: mlpFacts(mlp) }),
+  };
+}
+
+function mlpFacts(mlp: MlpSpec): NonNullable<LayerFacts["mlp"]> {
+  if (mlp.kind === "experts") return { kind: mlp.kind, experts: mlp.experts.length, topK: mlp.topK, ...dMlpOf(mlp.experts[0]?.dMlp) };
+  return { kind: mlp.kind, dMlp: mlp.dMlp, activation: mlp.activation };
+}
+
+function dMlpOf(dMlp: number | undefined): { dMlp?: number } {
+  return dMlp === undefined ? {} : { dMlp };
+}
+
+function pointFacts(point: PointName, spec: ModelSpec): PointFacts {
+  const { scope, axes } = pointRow(point);
+  if (scope === "model") return { point, axes, ...(absenceInModel(spec, point) ?? { layers: true as const }) };
+  const absences = spec.layers.map((layer) => absenceInLayer(layer, point));
+  const layers = absences.flatMap((absence, layer) => (absence ? [] : [layer]));
+  return { point, axes, ...(layers.length > 0 ? { layers } : absences[0]) };
+}
+
+async function tokenizerFacts(folder: string): Promise<ModelFacts["tokenizer"]> {
+  const { loadTokenizer } = await import("../../formats/tokenizer.js");
+  try {
+    const { vocabSize, bosId, eosIds, padId, chatTemplates } = loadTokenizer(folder);
+    const ids = { ...(bosId !== undefined && { bos: bosId }), eos: eosIds, ...(padId !== undefined && { pad: padId }) };
+    return { vocab: vocabSize, ...ids, chatTemplates: [...chatTemplates.keys()] };
+  } catch (error) {
+    if (isSextantError(error)) return { error: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,48 @@
+/** @file `sextant read`: values of points, written to a safetensors file. */
+import type { Tensor } from "../../base/tensor.js";
+import { tensor } from "../../base/tensor.js";
+import { defineCommand } from "../command.js";
+import { EDIT_OPTIONS, MODEL_ARGUMENT, PROMPT_OPTIONS, readEdits, readPrompt, RUN_OPTIONS, unscheduled, withModel } from "../inputs.js";
+import { parseAddresses } from "../lists.js";
+import { counted } from "../wording.js";
+
+export const read = defineCommand({
+  name: "read",
+  summary: "Writes the values of points to a safetensors file.",
+  arguments: [MODEL_ARGUMENT],
+  options: {
+    ...PROMPT_OPTIONS,
+    points: { type: "text", placeholder: "LIST", meaning: "addresses with commas between, such as embed,resid_post.*,pattern.3; or all" },
+    out: {
+      type: "text",
+      placeholder: "FILE",
+      meaning: "the safetensors file to write: one tensor an address, and `lengths`, the tokens in each row",
+    },
+    ...EDIT_OPTIONS,
+    ...RUN_OPTIONS,
+  },
+  oneOf: [["text", "tokens"], ["points"], ["out"]],
+  examples: [
+    'read models/induction --text "the cat met the" --points resid_post.*,pattern.1 --out run.safetensors',
+    "read MODEL --tokens '[[1,2,3],[4,5]]' --points all --edits edits.json --vectors vectors.safetensors --out run.safetensors",
+  ],
+  run: (call) =>
+    withModel(call, async (opened) => {
+      const { points, out } = call.options;
+      const edits = unscheduled(await readEdits(call));
+      const tokens = await readPrompt(call, opened);
+      const beyondContext = call.options["beyond-context"];
+      const request = { tokens, read: parseAddresses(points!), edits, logits: false, beyondContext } as const;
+      const { activations, lengths, cost } = await opened.model.forward(request, call);
+      const { writeSafetensors } = await import("../../formats/safetensors-writer.js");
+      writeSafetensors(out!, { ...activations, lengths: tensor(Int32Array.from(lengths), [lengths.length], ["batch"]) });
+      return {
+        json: { out, lengths, tensors: shapesOf(activations), ms: cost.ms },
+        text: `${counted(Object.keys(activations).length, "tensor")} of ${counted(lengths.length, "row")} written to ${out}`,
+      };
+    }),
+});
+
+function shapesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, object> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, axes }]) => [name, { shape, axes }]));
+}

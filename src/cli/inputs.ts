@@ -1,0 +1,129 @@
+/** @file What most commands take: a model, a prompt, edits. The parts that are slow to import are imported when a command runs. */
+import { isSextantError, SextantError } from "../base/errors.js";
+import type { Tensor } from "../base/tensor.js";
+import { readJson } from "../formats/json.js";
+import type { Tokenizer } from "../formats/tokenizer.js";
+import type { ScheduledEdit } from "../runtime/edit.js";
+import type { Model } from "../runtime/model.js";
+import type { Call, OptionTable } from "./command.js";
+import { parseTokens } from "./lists.js";
+import { usage } from "./parse.js";
+
+/** The positional argument of the commands that run a model. */
+export const MODEL_ARGUMENT = { name: "MODEL", meaning: "the model's folder" } as const;
+
+/** The prompt, as text or as token ids. */
+export const PROMPT_OPTIONS = {
+  text: { type: "text", placeholder: "STRING", meaning: "the prompt, encoded by the model's tokenizer as it encodes any text" },
+  tokens: { type: "text", placeholder: "JSON", meaning: "the prompt as token ids: a row [1,2,3], rows [[1,2],[3]], or @FILE with either" },
+} as const satisfies OptionTable;
+
+/** How the model is run. */
+export const RUN_OPTIONS = {
+  threads: { type: "integer", placeholder: "N", meaning: "threads of the matrix products; by default all cores" },
+  "beyond-context": { type: "flag", meaning: "allow more positions than the model was made for" },
+} as const satisfies OptionTable;
+
+/** Edits of the run. */
+export const EDIT_OPTIONS = {
+  edits: { type: "text", placeholder: "FILE", meaning: "JSON array of edits to make while the model runs" },
+  vectors: { type: "text", placeholder: "FILE", meaning: "safetensors file with the tensors that the edits name" },
+} as const satisfies OptionTable;
+
+type RunCall = Call<typeof RUN_OPTIONS>;
+type PromptCall = RunCall & Call<typeof PROMPT_OPTIONS>;
+
+/** A model ready to run. */
+export interface Opened {
+  readonly model: Model;
+  readonly folder: string;
+  /** The tokenizer, read when first asked for; undefined where there is none that can be used, which matters only to text. */
+  readonly tokenizer: () => Promise<Tokenizer | undefined>;
+}
+
+/** Loads the model of the command's first argument, hands it to `use`, and closes it whatever happens. */
+export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promise<T>, folder = call.arguments[0]!): Promise<T> {
+  const { loadModel } = await import("../runtime/load.js");
+  const { threads } = call.options;
+  const model = await loadModel(folder, { ...(threads && { threads }), onProgress: call.onProgress, signal: call.signal });
+  let found: Promise<Tokenizer | undefined> | undefined;
+  try {
+    return await use({ model, folder, tokenizer: () => (found ??= tryTokenizer(folder)) });
+  } finally {
+    await model.close();
+  }
+}
+
+async function tryTokenizer(folder: string): Promise<Tokenizer | undefined> {
+  const { loadTokenizer } = await import("../formats/tokenizer.js");
+  try {
+    return loadTokenizer(folder);
+  } catch (error) {
+    if (isSextantError(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The tokenizer, or the error that says why there is none; refused too where it has ids that the model lacks. */
+export async function needTokenizer({ tokenizer, folder, model }: Opened): Promise<Tokenizer> {
+  const { loadTokenizer, checkVocabulary } = await import("../formats/tokenizer.js");
+  const found = (await tokenizer()) ?? loadTokenizer(folder);
+  checkVocabulary(found, model.spec.vocab);
+  return found;
+}
+
+/** The rows of the prompt that `--text` or `--tokens` gives. */
+export async function readPrompt({ options }: Pick<PromptCall, "options">, opened: Opened): Promise<readonly (readonly number[])[]> {
+  if (options.tokens !== undefined) return parseTokens(options.tokens);
+  return [await encodeText(options.text!, opened)];
+}
+
+/** The ids of a text, at least one. */
+export async function encodeText(text: string, opened: Opened): Promise<number[]> {
+  const { ids } = (await needTokenizer(opened)).encode(text);
+  if (ids.length === 0) throw usage("--text has no tokens");
+  return ids;
+}
+
+/** The one row of a prompt, for commands that look at one. */
+export async function readRow(call: PromptCall, opened: Opened): Promise<readonly number[]> {
+  const rows = await readPrompt(call, opened);
+  if (rows.length !== 1) throw usage(`--tokens must be one row, got ${rows.length}`);
+  return rows[0]!;
+}
+
+/** The edits of `--edits`, their names looked up in `--vectors`. */
+export async function readEdits({ options }: Call<typeof EDIT_OPTIONS>): Promise<ScheduledEdit[]> {
+  if (options.edits === undefined) {
+    if (options.vectors !== undefined) throw usage("--vectors without --edits");
+    return [];
+  }
+  const { parseEdits } = await import("../runtime/parse-edits.js");
+  return parseEdits(readJson(options.edits), await readVectors(options.vectors));
+}
+
+/** The tensors of a safetensors file; none without a file. */
+export async function readVectors(path: string | undefined): Promise<Map<string, Tensor>> {
+  if (path === undefined) return new Map();
+  const { readSafetensors } = await import("../formats/safetensors.js");
+  return readSafetensors(path);
+}
+
+/** Text of one token for people: the tokenizer's, or the id. */
+export function tokenText(tokenizer: Tokenizer | undefined, id: number): string {
+  return tokenizer ? tokenizer.token(id) : String(id);
+}
+
+/** The id of a token given as its text, or as `#ID`. */
+export async function readToken(text: string, opened: Opened): Promise<number> {
+  const id = /^#(\d+)$/.exec(text)?.[1];
+  if (id !== undefined) return Number(id);
+  return (await needTokenizer(opened)).singleToken(text);
+}
+
+/** Edits without the fields that only generation knows; one that has them is refused. */
+export function unscheduled(edits: readonly ScheduledEdit[]): readonly ScheduledEdit[] {
+  const at = edits.findIndex(({ on, steps }) => steps !== undefined || (on !== undefined && on !== "both"));
+  if (at < 0) return edits;
+  throw new SextantError("request", `edits[${at}]: \`on\` and \`steps\` are for generate, this command runs the prompt once`);
+}

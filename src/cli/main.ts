@@ -1,0 +1,17 @@
+/** @file The program `sextant`: streams and signals of the process around one run of the command line. */
+import { runCli } from "./run.js";
+
+const controller = new AbortController();
+
+/** The first Ctrl-C stops the work in good order, a second one at once. Files are written whole or not at all. */
+process.on("SIGINT", () => {
+  if (controller.signal.aborted) process.exit(130);
+  controller.abort();
+});
+
+/** `sextant … | head` closes the pipe early, which is no failure. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const { stdout: out, stderr: err, env } = process;
+process.exitCode = await runCli(process.argv.slice(2), { out, err, env, signal: controller.signal });
+if (controller.signal.aborted) process.exit();
