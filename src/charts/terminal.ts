@@ -50,7 +50,12 @@ export function heatMap(values: readonly ArrayLike<number>[], labels: readonly s
     (row, i) => `${fitText(named[i] ?? String(i), labelWidth)} ${shown.map((column) => block(row[column]!, cell, colour)).join("")}`,
   );
   const note = first > 0 ? [`(columns 0 to ${first - 1} do not fit)`] : [];
-  return [`${" ".repeat(labelWidth)} ${header}`, ...lines.map((line) => line.trimEnd()), ...note, legend(labelWidth, colour)].join("\n");
+  return [
+    `${" ".repeat(labelWidth)} ${header}`.trimEnd(),
+    ...lines.map((line) => line.trimEnd()),
+    ...note,
+    legend(labelWidth, colour),
+  ].join("\n");
 }
 
 /** The column's index where it fits; of columns one character wide its last digit. */

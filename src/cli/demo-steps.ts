@@ -9,9 +9,13 @@ import { counted, percent } from "./wording.js";
 
 /** What every step may speak of. */
 export interface Tour extends Look {
+  /** How this program is called. */
+  readonly program: string;
   readonly model: string;
   readonly spec: ModelSpec;
   readonly tokens: readonly number[];
+  /** The option that gives the prompt, and its value. */
+  readonly prompt: readonly [string, string];
 }
 
 const SHOWN_HEADS = 8;
@@ -20,7 +24,6 @@ const SHOWN_LAYERS = 16;
 const CLEAR = 0.3;
 /** A change of log-probability, in nats, from which on a head is said to matter. */
 const MATTERS = 0.1;
-
 /** A share of its probability below which little of an answer is left. */
 const REMAINS = 0.2;
 
@@ -64,8 +67,7 @@ export function lensStep(row: LensRow, tour: Tour): string {
 
 /** Where heads look, and the pattern of the one that does so most clearly. */
 export function attentionStep(heads: readonly ScoredHead[], tour: Tour): string {
-  const clarity = ({ scores }: ScoredHead): number => Math.max(scores.previous, scores.induction ?? 0);
-  const some = heads.length <= 2 * SHOWN_HEADS ? heads : heads.toSorted((a, b) => clarity(b) - clarity(a)).slice(0, SHOWN_HEADS);
+  const some = heads.length <= 2 * SHOWN_HEADS ? heads : clearest(heads);
   const previous = best(heads, ({ scores }) => scores.previous);
   const induction = best(heads, ({ scores }) => scores.induction ?? 0);
   const drawn = (induction.scores.induction ?? 0) >= CLEAR ? induction : previous;
@@ -77,12 +79,19 @@ export function attentionStep(heads: readonly ScoredHead[], tour: Tour): string 
     "3. Attention: where heads look",
     says.join(" "),
     "",
-    ...(some.length < heads.length ? [`the ${SHOWN_HEADS} clearest of ${heads.length} heads`] : []),
+    ...(some.length < heads.length ? [`the ${some.length} clearest of ${heads.length} heads`] : []),
     scoreTable(some, tour),
     "",
     `${headName(drawn)}: queries down, keys across`,
     patternText(drawn.pattern, tour.tokens.map(tour.name), tour),
   );
+}
+
+/** Half of the shown heads by their previous-token score, half by their induction score; in layer order. */
+function clearest(heads: readonly ScoredHead[]): ScoredHead[] {
+  const by = (score: (head: ScoredHead) => number): ScoredHead[] => heads.toSorted((a, b) => score(b) - score(a)).slice(0, SHOWN_HEADS / 2);
+  const chosen = new Set([...by(({ scores }) => scores.previous), ...by(({ scores }) => scores.induction ?? 0)]);
+  return heads.filter((head) => chosen.has(head));
 }
 
 function inductionSentence(head: ScoredHead): string {
@@ -136,22 +145,25 @@ export function switchStep(
 }
 
 function verdictOf({ after, change }: HeadEffect, { before, now }: { before: TokenStanding; now: TokenStanding }, tour: Tour): string {
-  if (after.rank > 1) return `The behaviour is gone: the model now says ${quoted(now, tour)}, with ${percent(now.probability)}.`;
+  const instead = `the model now says ${quoted(now, tour)}, with ${percent(now.probability)}`;
+  if (after.rank > 1)
+    return after.probability < before.probability * REMAINS ? `The behaviour is gone: ${instead}.` : `${capital(instead)}.`;
   if (after.probability < before.probability * REMAINS) return "Little of the behaviour is left, though nothing else comes before it.";
   if (change < -MATTERS) return "The answer is weaker but still first: other parts of the model support it too.";
   return "No single head carries this answer: it comes from several together, or from the MLPs.";
 }
 
 /** What to try next. */
-export function nextStep(off: HeadPlace, { model, tokens }: Tour): string {
-  const run = `${shellWord(model)} --tokens '${JSON.stringify(tokens)}'`;
+export function nextStep(off: HeadPlace, { program, model, prompt }: Tour): string {
+  const run = (command: string, options: string): string =>
+    `${program} ${command} ${shellWord(model)} ${prompt.map(shellWord).join(" ")} ${options}`;
   return step(
     "Try next",
-    `sextant attend ${run} --layer ${off.layer} --head ${off.head} --svg head.svg`,
-    `sextant lens ${run} --top 3 --positions -1`,
-    `sextant read ${run} --points resid_post.*,pattern.* --out run.safetensors`,
-    `sextant generate ${run} --max-new 10`,
-    "npm start -- MODEL                 the same tour on a model of yours",
+    run("attend", `--layer ${off.layer} --head ${off.head} --svg head.svg`),
+    run("lens", "--top 3 --positions -1"),
+    run("read", "--points 'resid_post.*,pattern.*' --out run.safetensors"),
+    run("generate", "--max-new 10"),
+    `${program} demo MODEL, the same tour on a model of yours`,
   );
 }
 

@@ -37,7 +37,8 @@ function parseRaw(table: OptionTable, argv: readonly string[]): { readonly value
     ]),
   );
   try {
-    return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    const help = { type: "boolean", short: "h" } as const;
+    return parseArgs({ args: [...argv], options: { ...options, help }, allowPositionals: true, strict: true });
   } catch (error) {
     throw explain(error as NodeJS.ErrnoException, table);
   }
@@ -97,10 +98,10 @@ function checkGroup(group: readonly string[], values: RawValues, required: boole
   if (required && given.length === 0) throw usage(`needs ${spelled(group, "or")}`);
 }
 
-/** The name that differs from `name` in at most two letters, if there is one. */
+/** The name nearest to `name`, one or (in longer names) two letters away, if there is one. */
 export function nearest(name: string, names: readonly string[]): string | undefined {
   const [best] = names.map((other) => ({ other, distance: editDistance(name, other) })).toSorted((a, b) => a.distance - b.distance);
-  return best && best.distance <= Math.min(2, name.length - 1) ? best.other : undefined;
+  return best && best.distance <= (name.length > 4 ? 2 : 1) ? best.other : undefined;
 }
 
 function editDistance(a: string, b: string): number {

@@ -29,7 +29,7 @@ export function lensTable(row: LensRow, look: Look): string {
 export function targetTable(row: LensRow, look: Look): string {
   const lines = row.layers.map(({ layer, cells }) => [
     { text: String(layer) },
-    ...cells.map(({ target }) => ({ text: `#${target!.rank} ${percent(target!.probability)}`, share: target!.probability })),
+    ...cells.map(({ target }) => ({ text: `rank ${target!.rank}, ${percent(target!.probability)}`, share: target!.probability })),
   ]);
   return table(lines, { header: positionHeader(row, look), colour: look.colour, columns: look.columns });
 }

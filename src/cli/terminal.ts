@@ -22,7 +22,8 @@ const COLUMNS = 100;
 /** Columns that output may take: the terminal's, else `COLUMNS`, else 100. */
 export function columnsOf({ out, env }: Terminal): number {
   const named = Number(env["COLUMNS"]);
-  return out.columns ?? (Number.isInteger(named) && named > 0 ? named : COLUMNS);
+  const count = out.columns ?? named;
+  return Number.isInteger(count) && count > 0 ? count : COLUMNS;
 }
 
 /** Whether to colour: as `--color` says, and for `auto` on a terminal that did not ask for none (https://no-color.org). */

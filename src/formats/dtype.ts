@@ -87,7 +87,9 @@ export function widenInto(bytes: Uint8Array, dtype: Dtype, out: NumberArray): vo
 export function narrowToHalf(values: Float32Array, dtype: "F16" | "BF16"): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const narrow = dtype === "BF16" ? bfloat16Bits : float16Bits;
-  return Uint16Array.from(bits, narrow);
+  const out = new Uint16Array(bits.length);
+  for (let i = 0; i < out.length; i++) out[i] = narrow(bits[i]!);
+  return out;
 }
 
 function countOf(bytes: Uint8Array, dtype: Dtype): number {

@@ -27,7 +27,7 @@ export function statOf(path: string, role = ""): Stats {
   try {
     return statSync(path);
   } catch (error) {
-    throw fileError(role ? `cannot open ${role}, ` : "cannot open", path, error);
+    throw fileError(role ? `cannot open ${role},` : "cannot open", path, error);
   }
 }
 

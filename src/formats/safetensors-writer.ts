@@ -10,7 +10,7 @@ import { DTYPES, narrowToHalf, type Dtype } from "./dtype.js";
 import { quote } from "./json.js";
 
 /** The dtypes that can be written: float32 as F32, F16 or BF16, int32 as I32 or I64. */
-export type WritableDtype = "F32" | "F16" | "BF16" | "I32" | "I64";
+type WritableDtype = "F32" | "F16" | "BF16" | "I32" | "I64";
 
 /** How values are stored; float32 as F32 and int32 as I32 unless `dtypeOf` says otherwise. */
 export interface WriteOptions {

@@ -57,7 +57,7 @@ export class Checkpoint {
     const found = this.tensors.get(name);
     if (found) return found;
     const near = [...this.tensors.keys()].filter((other) => other.endsWith(`.${name}`) || name.endsWith(`.${other}`)).slice(0, 3);
-    const hint = near.length > 0 ? `; it has ${near.join(", ")}` : ` among its ${this.tensors.size}`;
+    const hint = near.length > 0 ? `; it has ${near.join(", ")}` : ` among its ${this.tensors.size} tensors`;
     throw new SextantError("weights", `${this.folder} has no tensor ${quote(name)}${hint}`);
   }
 

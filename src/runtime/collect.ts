@@ -50,7 +50,8 @@ export class Collector {
     if (captured.length === 1 && only && isFull(only.pass) && !only.pass.cache) return tensor(only.data, shape, axes);
     const out = dtype === "int32" ? new Int32Array(sizeOf(shape)) : new Float32Array(sizeOf(shape));
     for (const part of captured) {
-      if (axes.includes("key")) placeEdges(part, out, { heads: shape[1] ?? 1, positions });
+      if (axes.includes("key"))
+        placeEdges(part, out, { heads: shape[1] ?? 1, positions, unseen: place.point === "attn_scores" ? -Infinity : 0 });
       else placeVectors(part, out, { width: sizeOf(shape.slice(2)), positions });
     }
     return tensor(out, shape, axes);
@@ -67,22 +68,25 @@ function placeVectors({ pass, data }: Captured, out: TensorData, { width, positi
   });
 }
 
-function placeEdges({ pass, data }: Captured, out: TensorData, { heads, positions }: { heads: number; positions: number }): void {
+interface Edges {
+  readonly heads: number;
+  readonly positions: number;
+  /** The value at keys that a pass did not have yet. */
+  readonly unseen: number;
+}
+
+function placeEdges({ pass, data }: Captured, out: TensorData, { heads, positions, unseen }: Edges): void {
   pass.rows.forEach((tokens, row) => {
     const keyPositions = must(pass.keyPositions[row], `keys of row ${row}`);
     for (let head = 0; head < heads; head++) {
       for (let i = 0; i < tokens.length; i++) {
         const from = ((row * heads + head) * pass.width + i) * keyPositions.length;
         const to = ((row * heads + head) * positions + pass.positions[row]![i]!) * positions;
-        placeRow(data.subarray(from, from + keyPositions.length), keyPositions, out.subarray(to, to + positions));
+        const target = out.subarray(to, to + positions).fill(unseen);
+        keyPositions.forEach((position, key) => {
+          if (position >= 0) target[position] = data[from + key]!;
+        });
       }
     }
-  });
-}
-
-function placeRow(values: TensorData, keyPositions: Int32Array, out: TensorData): void {
-  if (values.length > 0 && values.some((value) => value === -Infinity)) out.fill(-Infinity);
-  keyPositions.forEach((position, key) => {
-    if (position >= 0) out[position] = values[key]!;
   });
 }

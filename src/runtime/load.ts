@@ -65,9 +65,12 @@ function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
   );
 }
 
-/** Makes the sessions one after another, so that only one is packed at a time. */
+/**
+ * Makes the sessions one after another, so that only one is packed at a time, and the unembedding first: while a session is
+ * made its weights are in memory twice, and that one is the largest.
+ */
 async function warm(engine: Engine, { onProgress, signal }: LoadOptions): Promise<void> {
-  const stages = [engine.embedding, ...engine.blocks, ...(engine.finalNorm ? [engine.finalNorm] : []), engine.unembedding];
+  const stages = [engine.unembedding, ...engine.blocks, ...(engine.finalNorm ? [engine.finalNorm] : []), engine.embedding];
   for (const [index, stage] of stages.entries()) {
     if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted");
     await stage.warm();

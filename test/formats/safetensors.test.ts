@@ -77,7 +77,7 @@ describe("round trips", () => {
     );
     expect(refusal(() => checkpoint.readRows("x", [0]))).toMatchInlineSnapshot(`"request: readRows x: needs a matrix, its shape is [3]"`);
     expect(refusal(() => checkpoint.readFloat32("y"))).toMatchInlineSnapshot(
-      `"weights: TMP/bytes.safetensors has no tensor "y" among its 1"`,
+      `"weights: TMP/bytes.safetensors has no tensor "y" among its 1 tensors"`,
     );
     checkpoint.close();
     expect(refusal(() => checkpoint.readBytes("x"))).toMatchInlineSnapshot(
@@ -218,7 +218,7 @@ describe("folders", () => {
   test("shards that are missing, cut off, elsewhere, or lack a tensor", () => {
     index("missing", { x: "model-1.safetensors" });
     expect(refusal(() => open(path("missing")))).toMatchInlineSnapshot(
-      `"file: cannot open the shard that model.safetensors.index.json names,  TMP/missing/model-1.safetensors: it does not exist"`,
+      `"file: cannot open the shard that model.safetensors.index.json names, TMP/missing/model-1.safetensors: it does not exist"`,
     );
     write("cut/model-1.safetensors", bytesOf({ x: f32(0, 400) }, 8));
     index("cut", { x: "model-1.safetensors" });

@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadTokenizer, type Tokenizer } from "../../src/formats/tokenizer.js";
 import { hasShared, sharedPath } from "../shared.js";
 
@@ -19,7 +19,10 @@ const oracle = JSON.parse(readFileSync(new URL("../fixtures/tokenizers.json", im
 const OTHER_OFFSETS = /qwen2_5|pythia|stories/;
 
 describe.skipIf(!hasShared).each(Object.entries(oracle.real))("%s", (name, { texts, decoded }) => {
-  const tokenizer = loadTokenizer(sharedPath(name));
+  let tokenizer: Tokenizer;
+  beforeAll(() => {
+    tokenizer = loadTokenizer(sharedPath(name));
+  });
 
   test.each(texts)("$text", (answer) => checkAnswer(tokenizer, answer, { offsets: !OTHER_OFFSETS.test(name) }));
 
@@ -40,7 +43,7 @@ function checkAnswer(tokenizer: Tokenizer, answer: Answer, { offsets }: { offset
   const encoding = tokenizer.encode(answer.text, { addSpecialTokens: false });
   expect(encoding.ids).toEqual(answer.ids);
   expect(tokenizer.encode(answer.text).ids).toEqual(answer.full);
-  const unit = [...answer.text].reduce((units, character) => [...units, units.at(-1)! + character.length], [0]);
+  const unit = Array.from(answer.text).reduce((units, character) => [...units, units.at(-1)! + character.length], [0]);
   if (offsets) expect(encoding.offsets).toEqual(answer.offsets.map(([start, end]) => [unit[start], unit[end]]));
   checkDecoded(tokenizer, answer);
 }

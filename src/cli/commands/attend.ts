@@ -73,7 +73,7 @@ function choose(heads: readonly ScoredHead[], layer: number | undefined, head: n
   const layers = Math.max(...heads.map((one) => one.layer)) + 1;
   const own = heads.filter((one) => one.layer === layer).length;
   const range = own > 0 ? `layer ${layer} has heads 0 to ${own - 1}, got ${head}` : `the model has layers 0 to ${layers - 1}, got ${layer}`;
-  throw new SextantError("request", `attend: ${range}`);
+  throw new SextantError("request", range);
 }
 
 function jsonPattern({ layer, head, pattern }: ScoredHead): object {

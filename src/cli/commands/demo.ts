@@ -2,12 +2,13 @@
  * @file `sextant demo`: the tour. Reads a model's answer, looks where it comes from, switches heads off one at a time, and shows
  * what the most important one was doing. Every sentence is made from what was measured.
  */
-import { relative } from "node:path";
+import { basename, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ablateHeads, scoreHeads } from "../../analyses/heads.js";
 import { logitLens } from "../../analyses/lens.js";
 import { topTokens } from "../../analyses/probabilities.js";
 import { must } from "../../base/errors.js";
+import type { ModelSpec } from "../../models/spec.js";
 import { defineCommand, type Call } from "../command.js";
 import {
   ablationStep,
@@ -42,11 +43,20 @@ export const demo = defineCommand({
 
 async function tour(call: DemoCall, opened: Opened): Promise<{ json: unknown }> {
   const { model } = opened;
-  const tokens = await choosePrompt(call, opened);
+  const { tokens, prompt } = await choosePrompt(call, opened);
   const tokenizer = await opened.tokenizer();
   const name = (id: number): string => tokenText(tokenizer, id);
   const shared = { tokens, beyondContext: call.options["beyond-context"] };
-  const look: Tour = { tokens, name, model: shortPath(opened.folder), spec: model.spec, colour: call.colour, columns: call.columns };
+  const look: Tour = {
+    program: programName(),
+    tokens,
+    prompt,
+    name,
+    model: shortPath(opened.folder),
+    spec: model.spec,
+    colour: call.colour,
+    columns: call.columns,
+  };
   const topOf = async (edits: NonNullable<Parameters<typeof model.forward>[0]["edits"]>): Promise<ReturnType<typeof topTokens>> => {
     const { logits } = await model.forward({ ...shared, tokens: [tokens], edits }, { signal: call.signal });
     return topTokens(must(logits, "logits").data, SHOWN);
@@ -88,18 +98,36 @@ function lastOf(tokens: readonly number[]): number[] {
   return Array.from({ length: count }, (_, i) => i - count);
 }
 
+/** `sextant` where it is installed under that name, else the call of the file that runs. */
+function programName(): string {
+  const file = process.argv[1] ?? "sextant";
+  return basename(file) === "sextant" ? "sextant" : `node ${shortPath(file)}`;
+}
+
 /** The path from the current folder, where that is shorter. */
 function shortPath(path: string): string {
   const short = relative(process.cwd(), path);
   return short && short.length < path.length ? short : path;
 }
 
+interface Prompt {
+  readonly tokens: readonly number[];
+  /** The option that gives it, and its value. */
+  readonly prompt: readonly [string, string];
+}
+
 /** The prompt given, or one that repeats itself: text where there is a tokenizer, else arbitrary ids. */
-async function choosePrompt(call: DemoCall, opened: Opened): Promise<readonly number[]> {
+async function choosePrompt(call: DemoCall, opened: Opened): Promise<Prompt> {
   const { text, tokens } = call.options;
-  if (text !== undefined || tokens !== undefined) return readRow(call, opened);
-  if (await opened.tokenizer()) return encodeText(call.arguments[0] === undefined ? OWN_PROMPT : PROMPT, opened);
-  const { vocab, context } = opened.model.spec;
+  if (tokens !== undefined) return { tokens: await readRow(call, opened), prompt: ["--tokens", tokens] };
+  const chosen = text ?? ((await opened.tokenizer()) && (call.arguments[0] === undefined ? OWN_PROMPT : PROMPT));
+  if (chosen !== undefined) return { tokens: await encodeText(chosen, opened), prompt: ["--text", chosen] };
+  const ids = repeatingIds(opened.model.spec);
+  return { tokens: ids, prompt: ["--tokens", JSON.stringify(ids)] };
+}
+
+/** Some ids twice over, the last one missing, so that the model can say it. */
+function repeatingIds({ vocab, context }: ModelSpec): number[] {
   const period = Math.max(2, Math.min(12, vocab, Math.floor((context?.length ?? Infinity) / 2)));
   const ids = Array.from({ length: period }, (_, i) => (7 + 31 * i) % vocab);
   return [...ids, ...ids.slice(0, period - 1)];

@@ -1,7 +1,7 @@
 /** @file `sextant generate`: continues a prompt, with edits and steering if asked; text appears as it is made. */
 import type { Tokenizer } from "../../formats/tokenizer.js";
 import type { ScheduledEdit } from "../../runtime/edit.js";
-import type { GeneratedToken, GenerateRequest, GenerateResult, Sampling } from "../../runtime/model.js";
+import type { GenerateRequest, Sampling } from "../../runtime/model.js";
 import { defineCommand, type Call } from "../command.js";
 import {
   EDIT_OPTIONS,
@@ -60,17 +60,21 @@ export const generate = defineCommand({
   run: (call) =>
     withModel(call, async (opened) => {
       const tokens = await promptOf(call, opened);
-      const tokenizer = await opened.tokenizer();
       const edits = [...(await readEdits(call)), ...(await Promise.all(call.options.steer.map(steeringEdit)))];
       const request = requestOf(call, tokens, edits);
-      if (request.stopStrings && !tokenizer) await needTokenizer(opened);
-      const printer = tokens.length === 1 ? streamPrinter(tokens[0]!, tokenizer, call.say) : undefined;
-      const decode = tokenizer && ((ids: readonly number[]): string => tokenizer.decode(ids));
-      const progress = printer ? {} : { onProgress: call.onProgress };
-      const options = { signal: call.signal, ...progress, ...(decode && { decode }), ...(printer && { onToken: printer.push }) };
-      const result = await opened.model.generate(request, options);
-      printer?.end();
-      return { json: jsonOf(result, tokens, tokenizer), text: printer ? "" : rowsText(result, tokens, tokenizer) };
+      const tokenizer = request.stopStrings ? await needTokenizer(opened) : await opened.tokenizer();
+      const continuations = tokens.map((prompt) => continuationOf(prompt, tokenizer, { skipSpecialTokens: !call.options["ignore-eos"] }));
+      const streams = tokens.length === 1;
+      const result = await opened.model.generate(request, {
+        signal: call.signal,
+        ...(tokenizer && { decode: (ids) => tokenizer.decode(ids) }),
+        ...(streams ? { onToken: ({ token }) => call.say(continuations[0]!.push(token)) } : { onProgress: call.onProgress }),
+      });
+      if (streams) call.say(`${continuations[0]!.end()}\n`);
+      const texts = continuations.map((one, row) => (streams ? one.text() : one.whole(result.tokens[row]!)));
+      const { tokens: made, finish, cost } = result;
+      const json = { tokens: made, ...(tokenizer && { text: texts }), finish, prompt: tokens, ms: cost.ms };
+      return { json, text: streams ? "" : texts.map((text, row) => `row ${row}: ${text}`).join("\n") };
     }),
 });
 
@@ -109,34 +113,35 @@ function samplingOf(options: GenerateCall["options"]): Sampling {
   return samples ? given : { ...given, temperature: 0 };
 }
 
-/** Prints the continuation of one row as it is made: text where there is a tokenizer, else ids. */
-function streamPrinter(
+/** The text that follows a prompt, as its tokens become known: what each adds, what was held back, and all of it. */
+interface Continuation {
+  push(token: number): string;
+  end(): string;
+  text(): string;
+  whole(tokens: readonly number[]): string;
+}
+
+/** Text that can be put behind the prompt's; ids with spaces between where there is no tokenizer. */
+function continuationOf(
   prompt: readonly number[],
   tokenizer: Tokenizer | undefined,
-  say: (text: string) => void,
-): { push: (made: GeneratedToken) => void; end: () => void } {
-  const stream = tokenizer?.streamDecoder({ skipSpecialTokens: true, after: prompt });
-  return {
-    push: ({ token, step }) => say(stream ? stream.push(token) : `${step > 0 ? " " : ""}${token}`),
-    end: () => say(`${stream?.end() ?? ""}\n`),
+  options: { skipSpecialTokens: boolean },
+): Continuation {
+  const stream = tokenizer?.streamDecoder({ ...options, after: prompt });
+  let text = "";
+  const add = (piece: string): string => {
+    text += piece;
+    return piece;
   };
-}
-
-/** The new tokens of one row as text that can be put behind the prompt's. */
-function textOf(ids: readonly number[], prompt: readonly number[], tokenizer: Tokenizer): string {
-  const stream = tokenizer.streamDecoder({ skipSpecialTokens: true, after: prompt });
-  return ids.map((id) => stream.push(id)).join("") + stream.end();
-}
-
-function jsonOf(
-  { tokens, finish, cost }: GenerateResult,
-  prompts: readonly (readonly number[])[],
-  tokenizer: Tokenizer | undefined,
-): object {
-  const text = tokenizer && { text: tokens.map((ids, row) => textOf(ids, prompts[row]!, tokenizer)) };
-  return { tokens, ...text, finish, prompt: prompts, ms: cost.ms };
-}
-
-function rowsText({ tokens }: GenerateResult, prompts: readonly (readonly number[])[], tokenizer: Tokenizer | undefined): string {
-  return tokens.map((ids, row) => `row ${row}: ${tokenizer ? textOf(ids, prompts[row]!, tokenizer) : ids.join(" ")}`).join("\n");
+  const one: Continuation = {
+    push: (token) => add(stream ? stream.push(token) : `${text ? " " : ""}${token}`),
+    end: () => add(stream?.end() ?? ""),
+    text: () => text,
+    whole(tokens) {
+      tokens.forEach(one.push);
+      one.end();
+      return text;
+    },
+  };
+  return one;
 }

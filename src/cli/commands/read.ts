@@ -23,7 +23,7 @@ export const read = defineCommand({
   },
   oneOf: [["text", "tokens"], ["points"], ["out"]],
   examples: [
-    'read models/induction --text "the cat met the" --points resid_post.*,pattern.1 --out run.safetensors',
+    `read models/induction --text "the cat met the" --points "resid_post.*,pattern.1" --out run.safetensors`,
     "read MODEL --tokens '[[1,2,3],[4,5]]' --points all --edits edits.json --vectors vectors.safetensors --out run.safetensors",
   ],
   run: (call) =>

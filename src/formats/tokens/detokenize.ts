@@ -34,7 +34,7 @@ export function makeDetokenizer(decoder: unknown, engine: Part): Detokenizer {
 }
 
 /** The bytes that a byte-level vocabulary entry spells: one a character. */
-export function byteLevelBytes(entry: string): Uint8Array {
+function byteLevelBytes(entry: string): Uint8Array {
   const bytes = new Uint8Array(entry.length);
   for (let i = 0; i < entry.length; i++) {
     const byte = BYTE_OF_CHARACTER.get(entry[i]!);

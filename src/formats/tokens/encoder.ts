@@ -12,7 +12,7 @@ import { traceTokens, type Spelling, type TextRange } from "./trace.js";
 import type { TokenizerEngine } from "./engine.js";
 
 /** One token of a text. */
-export interface Piece {
+interface Piece {
   readonly id: number;
   readonly range: TextRange;
 }

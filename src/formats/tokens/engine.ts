@@ -8,7 +8,7 @@ import * as parts from "@huggingface/tokenizers";
 import { SextantError } from "../../base/errors.js";
 import { rewriteAligned, type AlignedText } from "./aligned-text.js";
 import { readAddedTokens, type AddedToken } from "./added-tokens.js";
-import { isJsonObject, type JsonObject } from "../json.js";
+import { isJsonObject, quote, type JsonObject } from "../json.js";
 
 /** Cuts normalized text into vocabulary entries, and knows the vocabulary. */
 export interface TokenizerEngine {
@@ -67,7 +67,7 @@ export function makeEngine(file: JsonObject, config: JsonObject, source: string)
   };
   return {
     cut,
-    ...surroundings(built),
+    ...surroundings(built, source),
     added,
     idOf: (token) => model.tokens_to_ids.get(token),
     entry: (id) => model.vocab[id],
@@ -132,9 +132,12 @@ function preTokenizer(steps: readonly JsonObject[]): JsonObject | null {
 }
 
 /** What the post-processor puts around a text, found by passing it a stand-in. */
-function surroundings({ post_processor: process }: Package): Pick<TokenizerEngine, "prefix" | "suffix"> {
+function surroundings({ post_processor: process, model }: Package, source: string): Pick<TokenizerEngine, "prefix" | "suffix"> {
   const standIn = "\0text";
   const tokens = process ? process([standIn], null, true).tokens : [standIn];
   const at = tokens.indexOf(standIn);
+  const stray = tokens.find((token) => token !== standIn && !model.tokens_to_ids.has(token));
+  if (at < 0) throw new SextantError("format", `${source}: the post_processor leaves the text out`);
+  if (stray !== undefined) throw new SextantError("format", `${source}: the post_processor adds ${quote(stray)}, which is no token`);
   return { prefix: tokens.slice(0, at), suffix: tokens.slice(at + 1) };
 }
