@@ -36,7 +36,7 @@ export interface LensRequest {
 }
 
 /** The lens at one layer and position. */
-export interface LensCell {
+interface LensCell {
   readonly position: number;
   readonly top: readonly TokenStanding[];
   readonly target?: TokenStanding;

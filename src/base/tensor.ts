@@ -21,7 +21,8 @@ export function sizeOf(shape: readonly number[]): number {
 
 /** A tensor over `data`; throws when the shape does not hold exactly that many elements. */
 export function tensor<D extends TensorData>(data: D, shape: readonly number[], axes: readonly string[] = []): Tensor<D> {
-  if (sizeOf(shape) !== data.length) throw internal(`a tensor of shape [${shape}] needs ${sizeOf(shape)} elements, got ${data.length}`);
+  if (sizeOf(shape) !== data.length)
+    throw internal(`a tensor of shape [${shape.join(", ")}] needs ${sizeOf(shape)} elements, got ${data.length}`);
   return { data, shape, axes };
 }
 

@@ -97,10 +97,10 @@ export function table(rows: readonly (readonly TableCell[])[], options: TableOpt
 /** The columns of each page: the first one and as many others as fit, at least one. */
 function pagesOf(widths: readonly number[], columns: number): number[][] {
   const pages: number[][] = [];
-  let used = Infinity;
+  let used = 0;
   for (let column = 1; column < widths.length; column++) {
     const width = widths[column]! + GAP.length;
-    if (used + width > columns) {
+    if (pages.length === 0 || used + width > columns) {
       pages.push([0]);
       used = widths[0]!;
     }

@@ -30,7 +30,7 @@ type ValueOf<R extends OptionRow> = R extends { repeats: true }
 export type OptionValues<O extends OptionTable> = { readonly [K in keyof O]: ValueOf<O[K]> };
 
 /** One positional argument. */
-export interface ArgumentRow {
+interface ArgumentRow {
   readonly name: string;
   readonly meaning: string;
   readonly optional?: true;

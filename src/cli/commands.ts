@@ -1,11 +1,19 @@
 /** @file The commands of `sextant`, in the order of its help. */
 import type { Command } from "./command.js";
-import { attend } from "./commands/attend.js";
-import { demo } from "./commands/demo.js";
-import { generate } from "./commands/generate.js";
-import { lens } from "./commands/lens.js";
-import { model } from "./commands/model.js";
-import { read } from "./commands/read.js";
-import { verifyModel } from "./commands/verify-model.js";
+import { attendCommand } from "./commands/attend.js";
+import { demoCommand } from "./commands/demo.js";
+import { generateCommand } from "./commands/generate.js";
+import { lensCommand } from "./commands/lens.js";
+import { modelCommand } from "./commands/model.js";
+import { readCommand } from "./commands/read.js";
+import { verifyModelCommand } from "./commands/verify-model.js";
 
-export const COMMANDS: readonly Command[] = [demo, model, lens, attend, read, generate, verifyModel];
+export const COMMANDS: readonly Command[] = [
+  demoCommand,
+  modelCommand,
+  lensCommand,
+  attendCommand,
+  readCommand,
+  generateCommand,
+  verifyModelCommand,
+];

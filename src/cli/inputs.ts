@@ -5,7 +5,7 @@ import { readJson } from "../formats/json.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
 import type { ScheduledEdit } from "../runtime/edit.js";
 import type { Model } from "../runtime/model.js";
-import type { Call, OptionTable } from "./command.js";
+import type { Call, OptionTable, OptionValues } from "./command.js";
 import { parseTokens } from "./lists.js";
 import { usage } from "./parse.js";
 
@@ -30,8 +30,7 @@ export const EDIT_OPTIONS = {
   vectors: { type: "text", placeholder: "FILE", meaning: "safetensors file with the tensors that the edits name" },
 } as const satisfies OptionTable;
 
-type RunCall = Call<typeof RUN_OPTIONS>;
-type PromptCall = RunCall & Call<typeof PROMPT_OPTIONS>;
+type RunCall = Call<Pick<typeof RUN_OPTIONS, "threads">>;
 
 /** A model ready to run. */
 export interface Opened {
@@ -72,24 +71,27 @@ export async function needTokenizer({ tokenizer, folder, model }: Opened): Promi
   return found;
 }
 
-/** The rows of the prompt that `--text` or `--tokens` gives. */
-export async function readPrompt({ options }: Pick<PromptCall, "options">, opened: Opened): Promise<readonly (readonly number[])[]> {
-  if (options.tokens !== undefined) return parseTokens(options.tokens);
-  return [await encodeText(options.text!, opened)];
+/** A prompt as the command line gives it. */
+export type Prompt = { readonly text: string } | { readonly rows: readonly (readonly number[])[] };
+
+/** What `--text` or `--tokens` says, before any model is there. */
+export function givenPrompt({ text, tokens }: OptionValues<typeof PROMPT_OPTIONS>): Prompt {
+  return tokens === undefined ? { text: text! } : { rows: parseTokens(tokens) };
 }
 
-/** The ids of a text, at least one. */
-export async function encodeText(text: string, opened: Opened): Promise<number[]> {
-  const { ids } = (await needTokenizer(opened)).encode(text);
+/** As `givenPrompt`, for commands that look at one row. */
+export function givenRow(options: OptionValues<typeof PROMPT_OPTIONS>): Prompt {
+  const prompt = givenPrompt(options);
+  if ("rows" in prompt && prompt.rows.length !== 1) throw usage(`--tokens must be one row, got ${prompt.rows.length}`);
+  return prompt;
+}
+
+/** The rows of a prompt, each of at least one token. */
+export async function rowsOf(prompt: Prompt, opened: Opened): Promise<readonly (readonly number[])[]> {
+  if ("rows" in prompt) return prompt.rows;
+  const { ids } = (await needTokenizer(opened)).encode(prompt.text);
   if (ids.length === 0) throw usage("--text has no tokens");
-  return ids;
-}
-
-/** The one row of a prompt, for commands that look at one. */
-export async function readRow(call: PromptCall, opened: Opened): Promise<readonly number[]> {
-  const rows = await readPrompt(call, opened);
-  if (rows.length !== 1) throw usage(`--tokens must be one row, got ${rows.length}`);
-  return rows[0]!;
+  return [ids];
 }
 
 /** The edits of `--edits`, their names looked up in `--vectors`. */

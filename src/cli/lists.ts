@@ -1,6 +1,5 @@
 /** @file The small notations of the command line: rows of tokens, lists of indices, lists of addresses. */
-import { SextantError } from "../base/errors.js";
-import { parseJson, readJson } from "../formats/json.js";
+import { readJson } from "../formats/json.js";
 import { usage } from "./parse.js";
 
 /** Rows of token ids from `[[1,2],[3]]`, one row from `[1,2]`, or either from `@FILE`. */
@@ -15,9 +14,9 @@ export function parseTokens(text: string): number[][] {
 
 function parseInline(text: string): unknown {
   try {
-    return parseJson(text, "--tokens");
-  } catch (error) {
-    throw usage((error as SextantError).message);
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw usage(`--tokens must be JSON such as [1,2,3], or @FILE, got ${JSON.stringify(text)}`);
   }
 }
 

@@ -6,7 +6,7 @@ import { readVectors } from "./inputs.js";
 import { usage } from "./parse.js";
 
 /** Where the vector is and how it is added. */
-export interface Steering {
+interface Steering {
   readonly file: string;
   /** The tensor's name, where the file has several. */
   readonly name?: string;
@@ -15,7 +15,7 @@ export interface Steering {
 }
 
 /** The parts of `FILE[#NAME]@LAYER[×STRENGTH]`; `x` and `*` do for `×`, the strength is 1 when it is not given. */
-export function parseSteering(text: string): Steering {
+function parseSteering(text: string): Steering {
   const [, where = "", layer = "", strength = "1"] = /^(.+)@(\d+)(?:[×x*]([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?))?$/i.exec(text) ?? [];
   if (where === "") throw usage(`--steer must be FILE@LAYER×STRENGTH or FILE#NAME@LAYER×STRENGTH, got ${JSON.stringify(text)}`);
   const hash = where.lastIndexOf("#");

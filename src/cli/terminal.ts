@@ -50,7 +50,7 @@ export class ProgressLine {
     if (!this.#err.isTTY || now - this.#last < INTERVAL_MS) return;
     this.#last = now;
     this.#shown = true;
-    this.#err.write(`\r\x1b[2K${stage} ${done}/${total}`);
+    this.#err.write(`\r\x1b[2K${stage} ${done}${total > 0 ? `/${total}` : ""}`);
   }
 
   /** Wipes the line, so that something else can be printed. */

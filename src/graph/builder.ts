@@ -26,7 +26,7 @@ export class GraphBuilder {
   weight<const A extends Axes>(weight: Weight, axes: A): Value<A> {
     const id = `${weight.name}+${weight.offset ?? 0}:${weight.shape.join("x")}`;
     this.#weights.set(id, weight);
-    return { id, axes, dtype: "float32" };
+    return { id, axes, dtype: weight.holds === "bytes" ? "uint8" : "float32" };
   }
 
   /** A small tensor written into the graph; equal ones are one. */

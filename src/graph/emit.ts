@@ -12,7 +12,7 @@ export interface WeightLocation {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
-  readonly dtype: "F32" | "F16" | "BF16" | "F64";
+  readonly dtype: "F32" | "F16" | "BF16" | "F64" | "U8";
 }
 
 const OPSETS = [
@@ -20,8 +20,9 @@ const OPSETS = [
   ["com.microsoft", 1],
 ] as const;
 const IR_VERSION = 11;
-const ELEMENT_TYPE = { float32: 1, int32: 6, int64: 7, bool: 9 } as const satisfies Record<Dtype, number>;
-const STORED_TYPE = { F32: 1, F16: 10, F64: 11, BF16: 16 } as const;
+const ELEMENT_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const satisfies Record<Dtype, number>;
+const STORED_TYPE = { F32: 1, U8: 2, F16: 10, F64: 11, BF16: 16 } as const;
+const AS_THEY_ARE: ReadonlySet<string> = new Set(["F32", "U8"]);
 
 /** The ONNX model of a graph with the given results (value ids). `locate` says where the weight with an id is stored. */
 export function emitOnnx(graph: Graph, outputs: readonly string[], locate: (id: string) => WeightLocation): Uint8Array {
@@ -50,7 +51,7 @@ interface GraphParts {
 }
 
 function writeGraph({ graph, outputs, stored }: GraphParts, pbf: PbfWriter): void {
-  const isNarrow = (id: string | undefined): id is string => id !== undefined && (stored.get(id)?.dtype ?? "F32") !== "F32";
+  const isNarrow = (id: string | undefined): id is string => id !== undefined && !AS_THEY_ARE.has(stored.get(id)?.dtype ?? "F32");
   const widened = new Set(graph.nodes.filter((node) => !looksUpRows(node, isNarrow)).flatMap((node) => node.inputs.filter(isNarrow)));
   for (const id of widened) pbf.writeMessage(1, writeNode, castNode(narrowId(id), id));
   for (const node of graph.nodes) {
@@ -145,6 +146,7 @@ function rawBytes({ dtype, values }: Constant): Uint8Array {
     float32: () => Float32Array.from(values),
     int32: () => Int32Array.from(values),
     int64: () => BigInt64Array.from(values, BigInt),
+    uint8: () => Uint8Array.from(values),
     bool: () => Uint8Array.from(values),
   }[dtype]();
   return new Uint8Array(typed.buffer);

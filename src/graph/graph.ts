@@ -4,7 +4,7 @@
  */
 
 /** Element types that values can have. */
-export type Dtype = "float32" | "int32" | "int64" | "bool";
+export type Dtype = "float32" | "int32" | "int64" | "uint8" | "bool";
 
 /** The names of a value's axes; sizes are known only when it runs. */
 export type Axes = readonly string[];
@@ -32,6 +32,8 @@ export interface Weight {
   readonly name: string;
   readonly shape: readonly number[];
   readonly offset?: number;
+  /** What is stored: floats of any width, or bytes that the graph itself decodes. Default floats. */
+  readonly holds?: "floats" | "bytes";
 }
 
 /** A small tensor written into the graph itself. */

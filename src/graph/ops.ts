@@ -199,10 +199,10 @@ export function rotate<A extends Axes>(
   });
 }
 
-/** The `k` largest values of the last axis, largest first, and where they stand. */
-export function topK(g: G, x: Value, k: number, axis: string): { values: Value; indices: Value } {
+/** Where the `k` largest values of the last axis stand, the largest first: int64. */
+export function largest(g: G, x: Value, k: number, axis: string): Value {
   const axes = [...x.axes.slice(0, -1), axis];
-  const [values, indices] = g.nodes({
+  const [, indices] = g.nodes({
     op: "TopK",
     inputs: [x, g.constant([k], ["one"], { dtype: "int64" })],
     attributes: { axis: -1, largest: 1, sorted: 1 },
@@ -211,7 +211,7 @@ export function topK(g: G, x: Value, k: number, axis: string): { values: Value; 
       { axes, dtype: "int64" },
     ],
   });
-  return { values: must(values, "top values"), indices: must(indices, "top indices") };
+  return must(indices, "the places of the largest");
 }
 
 /** Where `a` equals `b`. */
@@ -222,6 +222,11 @@ export function equal<A extends Axes>(g: G, a: Value<A>, b: Value): Value<A> {
 /** The coordinates of the true elements: `[rank, found]`, int64. */
 export function nonZero(g: G, x: Value): Value<readonly ["coordinate", "found"]> {
   return g.node({ op: "NonZero", inputs: [x], axes: ["coordinate", "found"], dtype: "int64" });
+}
+
+/** The elements of the last axis at `indices`, which have the leading axes of `x`. */
+export function gatherElements<A extends Axes>(g: G, x: Value, indices: Value<A>): Value<A> {
+  return g.node({ op: "GatherElements", inputs: [x, indices], attributes: { axis: -1 }, axes: indices.axes });
 }
 
 /** The elements, or rows, of `x` at rows of coordinates (`[found, coordinate]`). */

@@ -3,7 +3,7 @@
  * refused with the reason.
  */
 import { refuse, SextantError } from "../base/errors.js";
-import { translateForeignName } from "./foreign-names.js";
+import { expandForeignName, translateForeignName } from "./foreign-names.js";
 import { isPointName, POINT_NAMES, pointRow, type Address, type PointName } from "./points.js";
 import { absenceInLayer, absenceInModel } from "./presence.js";
 import type { ModelSpec } from "./spec.js";
@@ -25,7 +25,8 @@ export function parseAddress(spec: ModelSpec, text: string): Place {
     if (match[2] !== undefined) throw new SextantError("request", `${text}: ${name} stands outside the layers, write it without a number`);
     return checked(spec, { address: name as Address, point: name });
   }
-  if (match[2] === undefined) throw new SextantError("request", `${text}: which layer? Write ${name}.0 to ${name}.${spec.layers.length - 1}, or ${name}.* in a list`);
+  if (match[2] === undefined)
+    throw new SextantError("request", `${text}: which layer? Write ${name}.0 to ${name}.${spec.layers.length - 1}, or ${name}.* in a list`);
   return placeAt(spec, name, Number(match[2]));
 }
 
@@ -55,8 +56,7 @@ export function stageOf({ point, layer }: Place): number {
 function expandOne(spec: ModelSpec, text: string): Place[] {
   if (text === "all") return allPlaces(spec);
   const starred = /^([a-z0-9_]+)\.\*$/.exec(text)?.[1];
-  if (starred === undefined) return [parseAddress(spec, text)];
-  if (!isPointName(starred)) throw unknown(text);
+  if (starred === undefined || !isPointName(starred)) return expandForeignName(text, spec).map((own) => parseAddress(spec, own));
   const found = everywhere(spec, starred);
   if (found.length > 0) return found;
   throw refused(starred, starred, absenceOf(spec, starred, 0) ?? { why: "no layer has it" });
@@ -64,7 +64,9 @@ function expandOne(spec: ModelSpec, text: string): Place[] {
 
 function everywhere(spec: ModelSpec, point: PointName): Place[] {
   if (pointRow(point).scope === "model") return absenceInModel(spec, point) ? [] : [{ address: point as Address, point }];
-  return spec.layers.flatMap((layer, index) => (absenceInLayer(layer, point) ? [] : [{ address: `${point}.${index}` as Address, point, layer: index }]));
+  return spec.layers.flatMap((layer, index) =>
+    absenceInLayer(layer, point) ? [] : [{ address: `${point}.${index}` as Address, point, layer: index }],
+  );
 }
 
 function placeAt(spec: ModelSpec, point: PointName, layer: number): Place {
@@ -87,7 +89,11 @@ function checked(spec: ModelSpec, place: Place): Place {
 
 function refused(address: string, point: string, absence: { why: string; instead?: string }): SextantError {
   const layer = /\.\d+$/.exec(address)?.[0] ?? "";
-  const instead = absence.instead && (absence.instead.includes(" ") || point === address ? absence.instead : `${absence.instead}${absence.instead.includes(".") ? "" : layer}`);
+  const instead =
+    absence.instead &&
+    (absence.instead.includes(" ") || point === address
+      ? absence.instead
+      : `${absence.instead}${absence.instead.includes(".") ? "" : layer}`);
   return refuse({ what: `there is no ${address}`, why: absence.why, ...(instead && { instead }) });
 }
 

@@ -2,13 +2,14 @@
  * @file The graphs of a model: the embedding, one graph a block, the last norm, and the unembedding. Every point of
  * `points.ts` that a family has is a named value in one of them; `resid_pre` is a block's input.
  */
+import { must } from "../base/errors.js";
 import { GraphBuilder } from "../graph/builder.js";
-import type { Graph } from "../graph/graph.js";
+import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops.js";
 import { attention, headTerms } from "./parts/attention.js";
 import { mlp } from "./parts/mlp.js";
 import { linear, norm, type NormForm, type Stream } from "./parts/weights.js";
-import type { LayerSpec, ModelSpec, NormSpec } from "./spec.js";
+import type { LayerSpec, ModelSpec } from "./spec.js";
 
 /** How a graph computes what can be had in two ways: `steps` and `apart` where the inside of a norm or of W_O is edited. */
 export interface Form {
@@ -25,58 +26,82 @@ export const STREAM = { in: "resid", embedded: "stream" } as const;
 /** Token ids and positions → the stream before the first block. */
 export function buildEmbedding(spec: ModelSpec): Graph {
   const g = new GraphBuilder();
-  const { tokens, project, multiplier, positions, norm: embedNorm } = spec.embedding;
-  const table = g.weight({ ...tokens }, ["vocab", "d_embed"]);
-  let embed = op.gather(g, table, g.input("tokens", ["token"], "int64"), { axis: 0, axes: ["token", "d_embed"] as const });
-  if (project) embed = linear(g, embed, project, "d_model") as unknown as typeof embed;
-  let x = op.reshape(g, op.scaleBy(g, embed, multiplier ?? 1), [-1, spec.dModel], ["token", "d_model"] as const);
-  g.name("embed", x);
-  if (positions) {
-    const learned = g.weight({ ...positions.weight }, ["position", "d_model"]);
-    const places = g.input("positions", ["token"], "int64");
-    const shifted = positions.offset ? op.add(g, places, g.constant([positions.offset], [], { dtype: "int64" })) : places;
-    x = op.add(g, x, g.name("pos_embed", op.gather(g, learned, shifted, { axis: 0, axes: ["token", "d_model"] })));
-  }
-  if (embedNorm) x = norm(g, x, { ...embedNorm, size: spec.dModel });
-  g.name(STREAM.embedded, positions || embedNorm ? x : op.unary(g, "Identity", x));
+  const { multiplier, positions, norm: embedNorm } = spec.embedding;
+  const embed = g.name("embed", shaped(g, op.scaleBy(g, lookedUp(g, spec), multiplier ?? 1), spec.dModel));
+  const placed = positions ? op.add(g, embed, positionsOf(g, positions)) : embed;
+  const normed = embedNorm ? norm(g, placed, { ...embedNorm, size: spec.dModel }) : placed;
+  g.name(STREAM.embedded, normed === embed ? op.unary(g, "Identity", embed) : normed);
   return g.finish();
+}
+
+/** The embedding's rows of the tokens, projected to the model's width where they are narrower. */
+function lookedUp(g: GraphBuilder, { embedding: { tokens, project } }: ModelSpec): Stream {
+  const table = g.weight({ ...tokens }, ["vocab", "d_model"]);
+  const rows = op.gather(g, table, g.input("tokens", ["token"], "int64"), { axis: 0, axes: ["token", "d_model"] as const });
+  return project ? linear(g, rows, project, "d_model") : rows;
+}
+
+function positionsOf(g: GraphBuilder, { weight, offset }: NonNullable<ModelSpec["embedding"]["positions"]>): Stream {
+  const table = g.weight({ ...weight }, ["position", "d_model"]);
+  const places = g.input("positions", ["token"], "int64");
+  const shifted = offset ? op.add(g, places, g.constant([offset], [], { dtype: "int64" })) : places;
+  return g.name("pos_embed", op.gather(g, table, shifted, { axis: 0, axes: ["token", "d_model"] as const }));
+}
+
+/** A flattened stream of the model's width, whatever it came from. */
+function shaped(g: GraphBuilder, x: Value, dModel: number): Stream {
+  return op.reshape(g, x, [-1, dModel], ["token", "d_model"] as const);
 }
 
 /** One block: the residual stream before it → after it, with the key/value cache. */
 export function buildBlock(spec: ModelSpec, layer: number, form: Form = FUSED): Graph {
   const g = new GraphBuilder();
-  const block = spec.layers[layer]!;
+  const block = must(spec.layers[layer], `layer ${layer}`);
   const input = g.input(STREAM.in, ["batch", "pos", "d_model"]);
-  const sizes = op.shapeOf(g, input, 0, 2);
-  const x: Stream = op.reshape(g, input, [-1, spec.dModel], ["token", "d_model"] as const);
-  const sized = (part: NormSpec): NormSpec & { size: number } => ({ ...part, size: spec.dModel });
-  const before = (name: "ln1" | "ln2", from: Stream): Stream => {
-    const part = block[name];
-    if (!part) return from;
-    return g.name(`${name}_normalized`, norm(g, from, sized(part), { scale: `${name}_scale`, form: form.norms }));
-  };
-  const n1 = before("ln1", x);
-  const context = { sizes, rotaries: spec.rotaries, heads: form.heads };
+  const context = { sizes: op.shapeOf(g, input, 0, 2), rotaries: spec.rotaries, heads: form.heads };
+  const x = shaped(g, input, spec.dModel);
+  const n1 = normBefore(g, x, { block, which: "ln1", form });
   const attnOut = added(g, attention(g, n1, block.attention, context), block, "attn");
-  const base = block.residualFromNorm ? n1 : x;
-  if (block.wiring === "parallel") {
-    const mlpIn = block.ln2 ? before("ln2", x) : n1;
-    const sum = op.add(g, base, attnOut);
-    g.name("resid_post", block.mlp ? op.add(g, sum, added(g, mlp(g, mlpIn, block.mlp), block, "mlp")) : sum);
-    return g.finish();
-  }
-  let mid = op.add(g, base, attnOut);
-  if (block.streamNorms) mid = norm(g, mid, sized(block.streamNorms.afterAttention));
-  if (!block.mlp) {
-    g.name("resid_post", mid);
-    return g.finish();
-  }
-  g.name("resid_mid", mid);
-  const n2 = before("ln2", mid);
-  let post = op.add(g, block.residualFromNorm ? n2 : mid, added(g, mlp(g, n2, block.mlp), block, "mlp"));
-  if (block.streamNorms) post = norm(g, post, sized(block.streamNorms.afterMlp));
-  g.name("resid_post", post);
+  const mid = op.add(g, block.residualFromNorm ? n1 : x, attnOut);
+  const after = block.wiring === "parallel" ? parallelMlp(g, { block, form, x, n1, mid }) : sequentialMlp(g, { block, form, mid });
+  g.name("resid_post", after);
   return g.finish();
+}
+
+interface MlpWiring {
+  readonly block: LayerSpec;
+  readonly form: Form;
+  /** The stream with attention's output added. */
+  readonly mid: Stream;
+}
+
+/** The MLP reads the stream that attention has added to. */
+function sequentialMlp(g: GraphBuilder, { block, form, mid }: MlpWiring): Stream {
+  const normed = block.streamNorms ? norm(g, mid, { ...block.streamNorms.afterAttention, size: widthOf(block) }) : mid;
+  if (!block.mlp) return normed;
+  g.name("resid_mid", normed);
+  const n2 = normBefore(g, normed, { block, which: "ln2", form });
+  const after = op.add(g, block.residualFromNorm ? n2 : normed, added(g, mlp(g, n2, block.mlp), block, "mlp"));
+  return block.streamNorms ? norm(g, after, { ...block.streamNorms.afterMlp, size: widthOf(block) }) : after;
+}
+
+/** The MLP reads the stream in front of the block, beside attention. */
+function parallelMlp(g: GraphBuilder, { block, form, x, n1, mid }: MlpWiring & { x: Stream; n1: Stream }): Stream {
+  if (!block.mlp) return mid;
+  const read = block.ln2 ? normBefore(g, x, { block, which: "ln2", form }) : n1;
+  return op.add(g, mid, added(g, mlp(g, read, block.mlp), block, "mlp"));
+}
+
+/** The norm in front of a sublayer, named; the stream itself where there is none. */
+function normBefore(g: GraphBuilder, x: Stream, { block, which, form }: { block: LayerSpec; which: "ln1" | "ln2"; form: Form }): Stream {
+  const part = block[which];
+  if (!part) return x;
+  const size = widthOf(block);
+  return g.name(`${which}_normalized`, norm(g, x, { ...part, size }, { scale: `${which}_scale`, form: form.norms }));
+}
+
+function widthOf({ attention: { out } }: LayerSpec): number {
+  return out.out;
 }
 
 /** What a sublayer adds to the stream: its output after the norm and multiplier that follow it, if any. */
@@ -84,7 +109,7 @@ function added(g: GraphBuilder, raw: Stream, block: LayerSpec, which: "attn" | "
   const after = which === "attn" ? block.attnPostNorm : block.mlpPostNorm;
   if (!after && block.residualMultiplier === undefined) return g.name(`${which}_out`, raw);
   g.name(`${which}_out_raw`, raw);
-  const normed = after ? norm(g, raw, { ...after, size: block.attention.out.out }) : raw;
+  const normed = after ? norm(g, raw, { ...after, size: widthOf(block) }) : raw;
   const scaled = op.scaleBy(g, normed, block.residualMultiplier ?? 1);
   return g.name(`${which}_out`, scaled === raw ? op.unary(g, "Identity", raw) : scaled);
 }
@@ -107,7 +132,7 @@ export function buildFinalNorm(spec: ModelSpec, form: Form = FUSED): Graph | und
   return g.finish();
 }
 
-/** Normalised rows of the stream → logits. With `columns`, only those of the vocabulary, whose weights are then inputs. */
+/** Normalised rows of the stream → logits. */
 export function buildUnembedding(spec: ModelSpec): Graph {
   const g = new GraphBuilder();
   const { project, unembed, multiplier, softcap } = spec.head;

@@ -1,6 +1,7 @@
 /** @file Holds a spec against a checkpoint: every weight there with its shape, and nothing left over that would matter. */
 import { refuse, SextantError } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
+import { quote } from "../formats/json.js";
 import type { ModelSpec, WeightRef } from "./spec.js";
 
 /** Buffers that old files carry beside the weights, and towers that text alone does not pass. */
@@ -14,16 +15,14 @@ const LEFT_ALONE = [
   /^(blocks\.\d+\.attn\.)?(mask|IGNORE)$/,
 ];
 
-/** Throws when a weight is missing or has another shape, or when the checkpoint holds weights that the spec has no use for. */
-export function checkWeights(spec: ModelSpec, shapes: ReadonlyMap<string, readonly number[]>): void {
-  const used = new Set<string>();
-  for (const ref of weightsOf(spec)) {
-    used.add(ref.name);
-    checkWeight(ref, shapes.get(ref.name));
-  }
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** Throws when the checkpoint holds weights that the spec has no use for. */
+export function checkLeftovers(spec: ModelSpec, shapes: Shapes): void {
+  const used = new Set(weightsOf(spec).map(({ name }) => name));
   const left = [...shapes.keys()].filter((name) => !used.has(name) && !LEFT_ALONE.some((pattern) => pattern.test(name)));
   if (left.length === 0) return;
-  const shown = left.slice(0, 4).join(", ") + (left.length > 4 ? ` and ${left.length - 4} more` : "");
+  const shown = left.slice(0, 4).map(quote).join(", ") + (left.length > 4 ? ` and ${left.length - 4} more` : "");
   throw refuse({
     what: `cannot use the checkpoint's ${shown}`,
     why: "config.json describes a model without these tensors, so leaving them out would compute another one",
@@ -31,12 +30,16 @@ export function checkWeights(spec: ModelSpec, shapes: ReadonlyMap<string, readon
   });
 }
 
-function checkWeight({ name, shape, stored, offset = 0 }: WeightRef, actual: readonly number[] | undefined): void {
-  if (!actual) throw new SextantError("weights", `the checkpoint has no tensor ${name}, which config.json asks for with shape [${(stored ?? shape).join(", ")}]`);
+/** Throws unless the checkpoint has the tensor with the shape that is asked for; `where` is the file that asks. */
+export function checkWeight({ name, shape, stored, offset = 0 }: WeightRef, shapes: Shapes, where: string): void {
+  const actual = shapes.get(name);
   const expected = stored ?? shape;
+  const asked = `${where} asks for`;
+  if (!actual)
+    throw new SextantError("weights", `the checkpoint has no tensor ${quote(name)}; ${asked} it with shape [${expected.join(", ")}]`);
   const same = expected.length === actual.length && expected.every((length, axis) => length === actual[axis]);
   if (!same || offset + sizeOf(shape) > sizeOf(actual)) {
-    throw new SextantError("weights", `tensor ${name} has shape [${actual.join(", ")}], config.json asks for [${expected.join(", ")}]`);
+    throw new SextantError("weights", `tensor ${quote(name)} has shape [${actual.join(", ")}], ${asked} [${expected.join(", ")}]`);
   }
 }
 

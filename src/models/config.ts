@@ -1,8 +1,10 @@
 /**
  * @file Reads a `config.json` with bounds and types, by the names that older and newer files use. Every key that is read is
- * remembered; what remains is either known to have no effect on the numbers, refused, or reported as not understood.
+ * remembered; what remains is either known to have no effect on the numbers, refused, or reported as not understood. A key that
+ * is null counts as absent only where `transformers` says so, which is where a method's name says `optional`.
  */
 import { refuse, SextantError } from "../base/errors.js";
+import { describeJson, isJsonObject } from "../formats/json.js";
 
 export type Json = { readonly [key: string]: unknown };
 
@@ -13,6 +15,7 @@ export class Config {
   readonly where: string;
   readonly #json: Json;
   readonly #seen = new Set<string>();
+  readonly #inside = new Map<string, Config>();
 
   constructor(json: Json, where = "config.json") {
     this.#json = json;
@@ -35,30 +38,39 @@ export class Config {
     return this.#demand(keys, fallback, (value) => Number.isInteger(value) && value >= 1 && value <= LARGEST, "a whole number above 0");
   }
 
-  /** A finite number. */
+  /** As `count`, or undefined where the key is absent or null. */
+  optionalCount(keys: string | readonly string[]): number | undefined {
+    return this.has(...[keys].flat()) ? this.count(keys) : undefined;
+  }
+
+  /** A number that float32 can hold. */
   number(keys: string | readonly string[], fallback?: number): number {
-    return this.#demand(keys, fallback, Number.isFinite, "a number");
+    return this.#demand(keys, fallback, isFloat32, "a number");
   }
 
-  /** A finite number above 0. */
+  /** A number above 0 that float32 can hold. */
   positive(keys: string | readonly string[], fallback?: number): number {
-    return this.#demand(keys, fallback, (value) => Number.isFinite(value) && value > 0, "a number above 0");
+    return this.#demand(keys, fallback, (value) => isFloat32(value) && value > 0, "a number above 0");
   }
 
-  /** A finite number, or undefined where the key is absent or null. */
+  /** As `number`, or undefined where the key is absent or null. */
   optionalNumber(keys: string | readonly string[]): number | undefined {
     return this.has(...[keys].flat()) ? this.number(keys) : undefined;
   }
 
+  /** As `positive`, or undefined where the key is absent or null. */
+  optionalPositive(keys: string | readonly string[]): number | undefined {
+    return this.has(...[keys].flat()) ? this.positive(keys) : undefined;
+  }
+
   flag(key: string, fallback: boolean): boolean {
-    const value = this.#find([key]);
-    if (value === undefined) return fallback;
+    const value = this.#stated([key]) ?? fallback;
     if (typeof value !== "boolean") throw this.wrong(key, "true or false", value);
     return value;
   }
 
   text(key: string, fallback?: string): string {
-    const value = this.#find([key]) ?? fallback;
+    const value = this.#stated([key]) ?? fallback;
     if (typeof value !== "string") throw this.wrong(key, "a text", value);
     return value;
   }
@@ -84,8 +96,17 @@ export class Config {
   object(key: string): Config | undefined {
     const value = this.#find([key]);
     if (value === undefined) return undefined;
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw this.wrong(key, "an object", value);
-    return Object.keys(value).length === 0 ? undefined : new Config(value as Json, `${this.where}: ${key}`);
+    if (!isJsonObject(value)) throw this.wrong(key, "an object", value);
+    return Object.keys(value).length === 0 ? undefined : new Config(value, `${this.where}: ${key}`);
+  }
+
+  /** The whole configuration of a part of the model, with some keys set from outside it. */
+  inside(key: string, set: Json): Config {
+    const value = this.#find([key]);
+    if (!isJsonObject(value)) throw this.wrong(key, "an object", value);
+    const config = new Config({ ...value, ...set }, `${this.where}: ${key}`);
+    this.#inside.set(key, config);
+    return config;
   }
 
   /** Marks keys as read without using them: they have no effect on the numbers. */
@@ -96,19 +117,28 @@ export class Config {
   /** Refuses a setting that is there with a value that would change the numbers. */
   refuseIf(key: string, matters: (value: unknown) => boolean, why: string): void {
     const value = this.#find([key]);
-    if (value !== undefined && matters(value)) {
-      throw refuse({ what: `cannot honour ${key}: ${JSON.stringify(value)} of ${this.where}`, why });
-    }
+    if (value !== undefined && matters(value)) throw this.refused(key, value, why);
   }
 
-  /** Keys that nobody asked for. */
+  /** The error that refuses a setting. */
+  refused(key: string, value: unknown, why: string): SextantError {
+    return refuse({ what: `cannot honour ${key} ${shown(value)} of ${this.where}`, why });
+  }
+
+  /** Keys that nobody asked for; those of a configuration inside as `text_config.key`. */
   unread(): string[] {
-    return Object.keys(this.#json).filter((key) => !this.#seen.has(key));
+    const own = Object.keys(this.#json).filter((key) => !this.#seen.has(key));
+    return [...own, ...[...this.#inside].flatMap(([key, config]) => config.unread().map((name) => `${key}.${name}`))];
   }
 
   wrong(key: string, demand: string, value: unknown): SextantError {
-    const shown = value === undefined ? "nothing" : JSON.stringify(value)?.slice(0, 80);
-    return new SextantError("format", `${this.where}: ${key} must be ${demand}, got ${shown}`);
+    const got = value === undefined ? "it is missing" : `got ${shown(value)}`;
+    return new SextantError("format", `${this.where}: ${key} must be ${demand}, ${got}`);
+  }
+
+  /** The value of the first key that is there; null where all that are there are null. */
+  #stated(keys: readonly string[]): unknown {
+    return this.#find(keys) ?? (keys.some((key) => Object.hasOwn(this.#json, key)) ? null : undefined);
   }
 
   #find(keys: readonly string[]): unknown {
@@ -122,8 +152,18 @@ export class Config {
 
   #demand(keys: string | readonly string[], fallback: number | undefined, accepts: (value: number) => boolean, what: string): number {
     const names = [keys].flat();
-    const value = this.#find(names) ?? fallback;
-    if (typeof value !== "number" || !accepts(value)) throw this.wrong(names[0]!, what, value);
-    return value;
+    const stated = this.#stated(names);
+    const value = stated === undefined ? fallback : stated;
+    if (typeof value === "number" && accepts(value)) return value;
+    throw this.wrong(names.find((name) => Object.hasOwn(this.#json, name)) ?? names[0]!, what, value);
   }
+}
+
+function isFloat32(value: number): boolean {
+  return Number.isFinite(Math.fround(value));
+}
+
+/** A value as the file has it, in a few words: a number, `"a text"`, `[1, 2, …]`, `an object`. */
+function shown(value: unknown): string {
+  return typeof value === "object" || typeof value === "string" ? describeJson(value).replace(/^the string /, "") : String(value);
 }

@@ -4,5 +4,9 @@ import type { ModelSpec } from "./spec.js";
 
 export interface Family {
   readonly modelTypes: readonly string[];
+  /** Values of `quant_method` whose tensors the family reads. */
+  readonly quantised?: readonly string[];
+  /** Key under which the file holds the configuration of the text model, where that is not the file's own. */
+  readonly inside?: string;
   readonly spec: (source: Source) => ModelSpec;
 }

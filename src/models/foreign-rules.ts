@@ -117,7 +117,7 @@ const BEFORE_MULTIPLIER: Untranslated = {
   why: "whether it is the embedding before or after this model's multiplier depends on the family and on the version of transformers",
   instead: "embed, which is after it",
 };
-const SHARED = "refused where the norm is shared by attention and MLP or the module reads the stream itself";
+const SHARED = "refused where something else reads the same tensor: a shared norm, the residual branch, or the stream where no norm stands";
 
 /** Rules of single names. */
 export const RULES = {

@@ -22,6 +22,7 @@ export interface Sizes {
 export interface SizeDefaults {
   readonly dModel?: number;
   readonly layers?: number;
+  readonly heads?: number;
   readonly kvHeads?: number;
   readonly dHead?: number;
   readonly dMlp?: number;
@@ -33,8 +34,7 @@ export interface SizeDefaults {
 export function readSizes(source: Source, defaults: SizeDefaults = {}): Sizes {
   const { config } = source;
   const dModel = config.count("hidden_size", defaults.dModel ?? 4096);
-  const kv = { key: "num_key_value_heads", ...(defaults.kvHeads !== undefined && { fallback: defaults.kvHeads }) };
-  const { heads, kvHeads } = source.heads({ heads: "num_attention_heads", kv });
+  const { heads, kvHeads } = source.heads({ heads: defaults.heads ?? 32, kvHeads: defaults.kvHeads });
   return {
     dModel,
     heads,
@@ -145,4 +145,3 @@ export function preNorms(source: Source, p: string, { dModel, eps }: Sizes): Pic
     ln2: source.rmsNorm(`${p}post_attention_layernorm`, dModel, eps),
   };
 }
-

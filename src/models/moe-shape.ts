@@ -28,22 +28,28 @@ export function expertsOf(source: Source, options: MoeOptions): ExpertsSpec {
     softmax: "all",
     normalise: options.normalise,
     experts: Array.from({ length: count }, (_, index) =>
-      fused ? fusedExpert(options, index) : gatedMlpOf(source, `${options.expert}${index}.`, options, options),
+      fused ? fusedExpert(source, options, index) : gatedMlpOf(source, `${options.expert}${index}.`, options, options),
     ),
   };
 }
 
 /** Expert `index` of `gate_up_proj [expert, 2·d_mlp, d_model]` (gate rows first) and `down_proj [expert, d_model, d_mlp]`. */
-function fusedExpert({ expert, dModel, dMlp, count, activation }: MoeOptions, index: number): GatedMlpSpec {
+function fusedExpert(source: Source, options: MoeOptions, index: number): GatedMlpSpec {
+  const { expert, dModel, dMlp, count, activation } = options;
   const matrix = dMlp * dModel;
   const half = (which: number): LinearSpec => ({
-    weight: { name: `${expert}gate_up_proj`, shape: [dMlp, dModel], stored: [count, 2 * dMlp, dModel], offset: (2 * index + which) * matrix },
+    weight: source.part({
+      name: `${expert}gate_up_proj`,
+      shape: [dMlp, dModel],
+      stored: [count, 2 * dMlp, dModel],
+      offset: (2 * index + which) * matrix,
+    }),
     layout: "out_in",
     in: dModel,
     out: dMlp,
   });
   const down: LinearSpec = {
-    weight: { name: `${expert}down_proj`, shape: [dModel, dMlp], stored: [count, dModel, dMlp], offset: index * matrix },
+    weight: source.part({ name: `${expert}down_proj`, shape: [dModel, dMlp], stored: [count, dModel, dMlp], offset: index * matrix }),
     layout: "out_in",
     in: dMlp,
     out: dModel,

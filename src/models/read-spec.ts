@@ -25,7 +25,8 @@ import { qwen3 } from "./architectures/qwen3.js";
 import { qwen3Moe } from "./architectures/qwen3-moe.js";
 import { smollm3 } from "./architectures/smollm3.js";
 import { transformerLens } from "./architectures/transformer-lens.js";
-import { checkWeights } from "./check-weights.js";
+import { checkLeftovers } from "./check-weights.js";
+import { checkRotaries } from "./check-rotaries.js";
 import { Config, type Json } from "./config.js";
 import type { Family } from "./family.js";
 import { Source } from "./source.js";
@@ -55,6 +56,7 @@ const WITHOUT_EFFECT = new Set([
   "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values", "exponential_decay_length_penalty", "tf_legacy_loss",
   "adapter_attn_dim", "no_split_modules", "bad_words_ids", "do_sample", "temperature", "top_k", "top_p", "num_beams", "unsloth_version", "rope_theta",
   "rope_scaling", "rope_parameters", "layer_types", "sliding_window", "use_sliding_window", "max_window_layers", "n_ctx", "original_max_position_embeddings", "activation_dropout",
+  "vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "image_token_index", "boi_token_id", "eoi_token_id", "image_token_id",
 ]);
 const WITHOUT_EFFECT_PATTERN = /dropout|_pdrop$|^summary_|^layerdrop$|^gradient_/;
 
@@ -64,20 +66,40 @@ export function readModelSpec(json: Json, shapes: ReadonlyMap<string, readonly n
   const type = config.text("model_type", "");
   const family = FAMILIES.find(({ modelTypes }) => modelTypes.includes(type));
   if (!family) {
-    const what = type ? `cannot load a model of the family ${JSON.stringify(type)}` : `cannot tell the family of ${where}: it has no model_type`;
-    throw refuse({ what, why: `the families are ${MODEL_TYPES.join(", ")}`, instead: "convert it to one of these, or add a file to src/models/architectures" });
+    const what = type
+      ? `cannot load a model of the family ${JSON.stringify(type)}`
+      : `cannot tell the family of ${where}: it has no model_type`;
+    throw refuse({
+      what,
+      why: `the families are ${MODEL_TYPES.join(", ")}`,
+      instead: "convert it to one of these, or add a file to src/models/architectures",
+    });
   }
-  refuseEverywhere(config);
-  refuseTooManyLayers(config);
-  const spec = family.spec(new Source(config, shapes));
-  checkWeights(spec, shapes);
-  const notUnderstood = config.unread().filter((key) => !WITHOUT_EFFECT.has(key) && !WITHOUT_EFFECT_PATTERN.test(key));
-  return { ...spec, notUnderstood };
+  const own = family.inside ? config.inside(family.inside, { tie_word_embeddings: config.flag("tie_word_embeddings", true) }) : config;
+  for (const part of new Set([config, own])) {
+    refuseEverywhere(part, family);
+    refuseTooManyLayers(part);
+  }
+  const spec = family.spec(new Source(own, shapes));
+  checkRotaries(spec, own.where);
+  checkLeftovers(spec, shapes);
+  return { ...spec, notUnderstood: config.unread().filter((key) => !isWithoutEffect(key)) };
 }
 
-function refuseEverywhere(config: Config): void {
+/** Whether a key, or the last part of `text_config.key`, says nothing about the numbers. */
+function isWithoutEffect(key: string): boolean {
+  const name = key.split(".").at(-1) ?? key;
+  return WITHOUT_EFFECT.has(name) || WITHOUT_EFFECT_PATTERN.test(name);
+}
+
+function refuseEverywhere(config: Config, { quantised = [] }: Family): void {
   const always = (): boolean => true;
-  config.refuseIf("quantization_config", always, "quantised checkpoints are not read; use the float one");
+  const isRead = (value: unknown): boolean => quantised.includes((value as { quant_method?: string }).quant_method ?? "");
+  const methods =
+    quantised.length > 0
+      ? `of this family's quantised checkpoints only ${quantised.join(", ")} is read`
+      : "quantised checkpoints are not read";
+  config.refuseIf("quantization_config", (value) => !isRead(value), `${methods}; use the float one`);
   config.refuseIf("is_causal", (value) => value === false, "only causal attention is computed");
   config.refuseIf("use_bidirectional_attention", (value) => value !== false, "only causal attention is computed");
   config.refuseIf("is_encoder_decoder", (value) => value === true, "only decoders are computed");
@@ -90,6 +112,7 @@ function refuseEverywhere(config: Config): void {
 function refuseTooManyLayers(config: Config): void {
   for (const key of ["num_hidden_layers", "n_layer", "num_layers", "n_layers"]) {
     const layers = config.optionalNumber(key);
-    if (layers !== undefined && layers > MOST_LAYERS) throw new SextantError("format", `${config.where}: ${key} is ${layers}; at most ${MOST_LAYERS} are read`);
+    if (layers !== undefined && layers > MOST_LAYERS)
+      throw new SextantError("format", `${config.where}: ${key} is ${layers}; at most ${MOST_LAYERS} are read`);
   }
 }

@@ -32,11 +32,12 @@ export function rotaryOf(config: Config, defaults: RopeDefaults): RotarySpec {
   const scaling = config.object("rope_scaling");
   const current = config.object("rope_parameters");
   const parameters = defaults.parameters ?? scaling ?? current;
-  const theta = parameters?.optionalNumber("rope_theta") ?? config.optionalNumber(defaults.thetaKey ?? "rope_theta") ?? defaults.theta;
-  const partial = parameters?.optionalNumber("partial_rotary_factor") ?? config.optionalNumber(defaults.partialKey ?? "partial_rotary_factor");
+  const { thetaKey = "rope_theta", partialKey = "partial_rotary_factor" } = defaults;
+  const theta = parameters?.optionalNumber("rope_theta") ?? config.optionalNumber(thetaKey) ?? defaults.theta;
+  const partial = parameters?.optionalNumber("partial_rotary_factor") ?? config.optionalNumber(partialKey) ?? defaults.partial ?? 1;
   const type = typeOf(parameters, defaults);
-  const dims = rotaryDims(config, { type, partial: partial ?? defaults.partial ?? 1, defaults });
-  const rope = parameters && type !== "default" ? scaled(config, parameters, { type, theta, dims, defaults }) : ({ type: "default", theta } as const);
+  const dims = rotaryDims(config, { type, partial, defaults });
+  const rope = parameters ? scaled(config, parameters, { type, theta, dims, defaults }) : ({ type: "default", theta } as const);
   checkUnread(parameters);
   return { rope, ...turning(config, dims, defaults), pairs: "halves" };
 }
@@ -161,5 +162,6 @@ function checkUnread(parameters: Config | undefined): void {
   parameters.ignore("low_freq_factor", "high_freq_factor", "beta_fast", "beta_slow", "truncate", "mscale", "mscale_all_dim");
   parameters.ignore("short_factor", "long_factor", "attention_factor", "full_attention", "sliding_attention");
   const [first] = parameters.unread();
-  if (first !== undefined) throw refuse({ what: `cannot honour ${first} of ${parameters.where}`, why: "no rope type has such a parameter" });
+  if (first !== undefined)
+    throw refuse({ what: `cannot honour ${first} of ${parameters.where}`, why: "no rope type has such a parameter" });
 }

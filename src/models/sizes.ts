@@ -1,7 +1,7 @@
 /** @file Lengths of the axes of a point in a model; batch and positions are the run's own. */
 import type { Place } from "./address.js";
 import { pointRow } from "./points.js";
-import type { ModelSpec } from "./spec.js";
+import type { LayerSpec, ModelSpec } from "./spec.js";
 
 /** Length of the last axis (0 where that is a position), and how many heads stand before it, if any. */
 export interface AxisSizes {
@@ -18,28 +18,19 @@ export function axisSizes(spec: ModelSpec, { point, layer }: Place): AxisSizes {
   return { heads: headAxis && sizeOf(headAxis), last: last === "key" ? 0 : sizeOf(last) };
 }
 
-/** The length of an axis that the model fixes. */
+/** The length of an axis that the model fixes; 1 for the axis `one`, 0 where the layer has no such axis. */
 export function axisLength(spec: ModelSpec, axis: string, layer = 0): number {
   const block = spec.layers[layer];
-  const mlp = block?.mlp;
-  switch (axis) {
-    case "d_model":
-      return spec.dModel;
-    case "vocab":
-      return spec.vocabOut;
-    case "head":
-      return block?.attention.heads ?? 0;
-    case "kv_head":
-      return block?.attention.kvHeads ?? 0;
-    case "d_head":
-      return block?.attention.dHead ?? 0;
-    case "d_mlp":
-      return mlp && mlp.kind !== "experts" ? mlp.dMlp : 0;
-    case "expert":
-      return mlp?.kind === "experts" ? mlp.experts.length : 0;
-    case "chosen":
-      return mlp?.kind === "experts" ? mlp.topK : 0;
-    default:
-      return 1;
-  }
+  return (LENGTHS[axis] ?? (() => 1))(spec, block);
 }
+
+const LENGTHS: Readonly<Record<string, (spec: ModelSpec, block: LayerSpec | undefined) => number>> = {
+  d_model: (spec) => spec.dModel,
+  vocab: (spec) => spec.vocabOut,
+  head: (_, block) => block?.attention.heads ?? 0,
+  kv_head: (_, block) => block?.attention.kvHeads ?? 0,
+  d_head: (_, block) => block?.attention.dHead ?? 0,
+  d_mlp: (_, block) => (block?.mlp && block.mlp.kind !== "experts" ? block.mlp.dMlp : 0),
+  expert: (_, block) => (block?.mlp?.kind === "experts" ? block.mlp.experts.length : 0),
+  chosen: (_, block) => (block?.mlp?.kind === "experts" ? block.mlp.topK : 0),
+};

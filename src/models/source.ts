@@ -1,15 +1,15 @@
 /**
  * @file What a family file reads from: the configuration, and which tensors the checkpoint has. Makes the references to weights
- * that a spec is built of; whether they exist with those shapes is checked once for all families in `check-weights.ts`.
+ * that a spec is built of, and checks each against the checkpoint, so that a spec never grows beyond what the files hold.
  */
-import { refuse } from "../base/errors.js";
+import { checkWeight } from "./check-weights.js";
 import type { Config } from "./config.js";
 import { isActivation } from "./parts/activations.js";
 import type { EmbeddingSpec, HeadSpec, LayerSpec, LinearSpec, ModelSpec, NormSpec, RotarySpec, WeightRef } from "./spec.js";
 
-/** How a linear map is stored, and whether it has a bias: always, never, or when the checkpoint has one. */
+/** How a linear map is stored, and whether it has a bias. */
 export interface LinearOptions {
-  readonly bias?: boolean | "if_present";
+  readonly bias?: boolean;
   readonly layout?: LinearSpec["layout"];
 }
 
@@ -20,11 +20,6 @@ export class Source {
   constructor(config: Config, shapes: ReadonlyMap<string, readonly number[]>) {
     this.config = config;
     this.#shapes = shapes;
-  }
-
-  /** The same checkpoint read through another configuration, such as one nested in the first. */
-  with(config: Config): Source {
-    return new Source(config, this.#shapes);
   }
 
   has(name: string): boolean {
@@ -41,22 +36,28 @@ export class Source {
     return prefixes.find((prefix) => this.has(prefix + probe)) ?? prefixes[0];
   }
 
+  /** A whole tensor. */
   weight(name: string, ...shape: readonly number[]): WeightRef {
-    return { name, shape };
+    return this.part({ name, shape });
+  }
+
+  /** A tensor, or part of one; throws unless the checkpoint has it with that shape. */
+  part(ref: WeightRef): WeightRef {
+    checkWeight(ref, this.#shapes, this.config.where);
+    return ref;
   }
 
   /** `name.weight`, `name.bias`: a linear map. */
   linear(name: string, input: number, out: number, options: LinearOptions = {}): LinearSpec {
     const { bias = false, layout = "out_in" } = options;
     const weight = this.weight(`${name}.weight`, ...(layout === "in_out" ? [input, out] : [out, input]));
-    const hasBias = bias === "if_present" ? this.has(`${name}.bias`) : bias;
-    return { weight, layout, in: input, out, ...(hasBias && { bias: this.weight(`${name}.bias`, out) }) };
+    return { weight, layout, in: input, out, ...(bias && { bias: this.weight(`${name}.bias`, out) }) };
   }
 
   /** Rows `start … start+out` of a linear map whose output holds several. */
   linearRows(name: string, input: number, rows: { start: number; out: number; of: number }): LinearSpec {
     const { start, out, of } = rows;
-    const weight = { name: `${name}.weight`, shape: [out, input], stored: [of, input], offset: start * input };
+    const weight = this.part({ name: `${name}.weight`, shape: [out, input], stored: [of, input], offset: start * input });
     return { weight, layout: "out_in", in: input, out };
   }
 
@@ -91,23 +92,30 @@ export class Source {
   /** The activation that the configuration names. */
   activation(key: string, fallback: string): string {
     const name = this.config.text(key, fallback);
-    if (!isActivation(name)) throw refuse({ what: `cannot honour ${key} ${JSON.stringify(name)}`, why: "no such activation is known here" });
+    if (!isActivation(name)) throw this.config.refused(key, name, "no such activation is known here");
     return name;
   }
 
-  /** Heads of attention, checked: as many as divide evenly among key/value heads. */
-  heads(options: { heads: string | readonly string[]; kv?: { key: string; fallback?: number } }): { heads: number; kvHeads: number } {
-    const heads = this.config.count(options.heads);
-    const { kv } = options;
-    const kvHeads = kv ? this.config.count(kv.key, this.config.states(kv.key) ? heads : (kv.fallback ?? heads)) : heads;
-    if (heads % kvHeads !== 0) throw this.config.wrong(kv?.key ?? "heads", `a divisor of ${heads} query heads`, kvHeads);
+  /** Heads that share the model's width evenly and have a key and value each. */
+  evenHeads(dModel: number, keys: readonly [string, ...string[]], fallback: number): { heads: number; dHead: number } {
+    const heads = this.config.count(keys, fallback);
+    if (dModel % heads !== 0) throw this.config.wrong(keys.find((key) => this.config.has(key)) ?? keys[0], `a divisor of ${dModel}`, heads);
+    return { heads, dHead: dModel / heads };
+  }
+
+  /** Query heads and the key/value heads they share; null stands for as many. */
+  heads(fallback: { heads: number; kvHeads?: number | undefined }): { heads: number; kvHeads: number } {
+    const { config } = this;
+    const heads = config.count("num_attention_heads", fallback.heads);
+    const unstated = config.states("num_key_value_heads") ? heads : (fallback.kvHeads ?? heads);
+    const kvHeads = config.optionalCount("num_key_value_heads") ?? unstated;
+    if (heads % kvHeads !== 0) throw config.wrong("num_key_value_heads", `a divisor of ${heads} query heads`, kvHeads);
     return { heads, kvHeads };
   }
 
   /** The size of a head: stated, or the model's width shared evenly. */
   headSize(dModel: number, heads: number, fallback?: number): number {
-    const stated = this.config.has("head_dim") ? this.config.count("head_dim") : undefined;
-    const size = stated ?? (this.config.states("head_dim") ? undefined : fallback) ?? dModel / heads;
+    const size = this.config.optionalCount("head_dim") ?? (this.config.states("head_dim") ? undefined : fallback) ?? dModel / heads;
     if (!Number.isInteger(size)) throw this.config.wrong("num_attention_heads", `a divisor of ${dModel}`, heads);
     return size;
   }
@@ -120,8 +128,14 @@ export class Source {
     return stated.map((kind) => {
       if (kind === "full_attention" || kind === "attention") return "full";
       if (kind === "sliding_attention") return "sliding";
-      throw refuse({ what: `cannot honour layer_types ${JSON.stringify(kind)}`, why: "only full and sliding attention are known" });
+      throw this.config.refused("layer_types", kind, "only full and sliding attention are known");
     });
+  }
+
+  /** How many keys the sliding layers see, if there are any. */
+  window(kinds: readonly ("full" | "sliding")[], fallback?: number): number | undefined {
+    this.config.ignore("sliding_window");
+    return kinds.includes("sliding") ? this.config.count("sliding_window", fallback) : undefined;
   }
 
   /** The spec of a model from its parts, with the ids and context that every configuration states alike. */

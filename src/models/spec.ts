@@ -11,6 +11,17 @@ export interface WeightRef {
   readonly stored?: readonly number[];
   /** In elements; default 0. */
   readonly offset?: number;
+  /** Bytes that a graph decodes itself; default floats. */
+  readonly holds?: "floats" | "bytes";
+}
+
+/**
+ * Four-bit floats (OCP MXFP4): two values a byte, and one power of two for each 32 along the input axis. `blocks`
+ * `[out, in/32, 16]`, `scales` `[out, in/32]`.
+ */
+export interface Mxfp4Ref {
+  readonly blocks: WeightRef;
+  readonly scales: WeightRef;
 }
 
 /**
@@ -21,6 +32,15 @@ export interface LinearSpec {
   readonly weight: WeightRef;
   readonly bias?: WeightRef;
   readonly layout: "out_in" | "in_out" | "heads_in_out";
+  readonly in: number;
+  readonly out: number;
+}
+
+/** `y = x Wᵀ (+ b)` with W `[out, in]` in four-bit floats. */
+export interface PackedLinearSpec {
+  readonly layout: "mxfp4";
+  readonly weight: Mxfp4Ref;
+  readonly bias?: WeightRef;
   readonly in: number;
   readonly out: number;
 }
@@ -133,8 +153,8 @@ export type ExpertSpec =
   | GatedMlpSpec
   | {
       readonly kind: "clamped";
-      readonly gateUp: LinearSpec;
-      readonly down: LinearSpec;
+      readonly gateUp: LinearSpec | PackedLinearSpec;
+      readonly down: LinearSpec | PackedLinearSpec;
       readonly alpha: number;
       readonly limit: number;
       readonly dMlp: number;

@@ -4,7 +4,7 @@
  */
 import { internal, must, refuse, SextantError } from "../base/errors.js";
 import { orthonormalRows } from "../base/linear-algebra.js";
-import type { Tensor, TensorData } from "../base/tensor.js";
+import type { TensorData } from "../base/tensor.js";
 import type { Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
 import type { AxisSizes } from "../models/sizes.js";
@@ -27,6 +27,8 @@ interface Target {
   readonly place: Place;
   readonly sizes: AxisSizes;
   readonly isEdges: boolean;
+  /** Whether the softmax has a logit besides the keys', so that a query without keys is defined. */
+  readonly hasSinks: boolean;
 }
 
 type Maker<K extends EditKind> = (edit: Extract<Edit, { op: K }>, target: Target) => VectorOperation;
@@ -34,7 +36,10 @@ type Maker<K extends EditKind> = (edit: Extract<Edit, { op: K }>, target: Target
 /** One function an edit kind; the compiler asks for the missing one. */
 const MAKERS: { readonly [K in EditKind]: Maker<K> } = {
   set: ({ value }, target) => {
-    if (typeof value === "number") return (x, _, units) => assign(x, units, () => value);
+    if (typeof value === "number") {
+      if (!Number.isFinite(value)) throw bad(target, `value must be a number, got ${value}`);
+      return (x, _, units) => assign(x, units, () => value);
+    }
     const source = lookup(value, target, "value");
     return (x, spot, units, keyAt) => assign(x, units, (unit) => source(spot, keyAt ? keyAt(unit) : unit));
   },
@@ -45,7 +50,7 @@ const MAKERS: { readonly [K in EditKind]: Maker<K> } = {
   },
   scale: ({ by }, target) => {
     if (!Number.isFinite(by)) throw bad(target, `by must be a number, got ${by}`);
-    return (x, _, units) => assign(x, units, (unit) => by * x[unit]!);
+    return (x, _, units) => assign(x, units, (unit) => (x[unit] === -Infinity ? -Infinity : by * x[unit]!));
   },
   project_out: ({ basis }, target) => {
     const rows = basisOf(basis, target);
@@ -101,7 +106,7 @@ const MAKERS: { readonly [K in EditKind]: Maker<K> } = {
     }
     return (x, spot, units) => {
       assign(x, units, () => -Infinity);
-      if (x.every((score) => score === -Infinity)) {
+      if (!target.hasSinks && x.every((score) => score === -Infinity)) {
         throw new SextantError(
           "request",
           `${target.where}: query ${spot.position} of row ${spot.row} has no key left at head ${spot.head}; its pattern would be undefined`,
@@ -148,14 +153,15 @@ function applyToVectors(edit: PreparedEdit, data: TensorData, pass: Pass, { head
   });
 }
 
-/** Scores and patterns: batch, head, query, key. Only keys that the query sees count as selected. */
+/** Scores and patterns: batch, head, query, key. Only keys that the query sees, within the window, count as selected. */
 function applyToEdges(edit: PreparedEdit, data: TensorData, pass: Pass, heads: number): void {
   const keyCount = pass.keyPositions[0]?.length ?? 0;
   const chosenHeads = edit.heads ?? range(heads);
   forSelected(edit, pass, (row, i, position) => {
     const keyPositions = must(pass.keyPositions[row], `keys of row ${row}`);
     const test = must(edit.keys[row], `key test of row ${row}`);
-    const keys = selectedKeys(keyPositions, position, test);
+    const oldest = edit.window === undefined ? 0 : Math.max(position - edit.window + 1, 0);
+    const keys = selectedKeys(keyPositions, { oldest, newest: position }, test);
     if (keys.length === 0) return;
     for (const head of chosenHeads) {
       const start = ((row * heads + head) * pass.width + i) * keyCount;
@@ -164,10 +170,10 @@ function applyToEdges(edit: PreparedEdit, data: TensorData, pass: Pass, heads: n
   });
 }
 
-function selectedKeys(keyPositions: Int32Array, query: number, test: PositionTest): number[] {
+function selectedKeys(keyPositions: Int32Array, seen: { oldest: number; newest: number }, test: PositionTest): number[] {
   const keys: number[] = [];
   keyPositions.forEach((position, key) => {
-    if (position >= 0 && position <= query && test(position)) keys.push(key);
+    if (position >= seen.oldest && position <= seen.newest && test(position)) keys.push(key);
   });
   return keys;
 }
@@ -212,7 +218,8 @@ function shapeOf(values: Values): readonly number[] {
 
 function dataOf(values: Values, target: Target, field: string): ArrayLike<number> {
   const data = "data" in values ? values.data : values;
-  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i])) throw bad(target, `${field} holds ${data[i]} at element ${i}`);
+  const isAllowed = (x: number): boolean => Number.isFinite(x) || (x === -Infinity && target.place.point === "attn_scores");
+  for (let i = 0; i < data.length; i++) if (!isAllowed(data[i]!)) throw bad(target, `${field} holds ${data[i]} at element ${i}`);
   return data;
 }
 

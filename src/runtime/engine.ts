@@ -41,6 +41,13 @@ export interface PassResult {
   readonly cache: Cache | undefined;
 }
 
+/** One pass under way. */
+interface Run {
+  readonly pass: Pass;
+  readonly plan: Plan;
+  readonly inputs: PassInputs;
+}
+
 export class Engine {
   readonly spec: ModelSpec;
   readonly embedding: Stage;
@@ -73,7 +80,7 @@ export class Engine {
     let stream = plan.from?.stream ?? (await this.#embed(pass, plan));
     for (let layer = first; layer < until; layer++) {
       throwIfAborted(plan.signal);
-      const done = await this.runBlock(layer, stream, { pass, plan, inputs });
+      const done = await this.#runBlock(layer, stream, { pass, plan, inputs });
       stream = done.stream;
       if (done.cache) caches.push(done.cache);
       plan.onBlock?.(layer + 1 - first, until - first);
@@ -97,34 +104,43 @@ export class Engine {
   }
 
   /** One block: reads and edits of its layer, the stream behind it, its keys and values. */
-  async runBlock(
-    layer: number,
-    before: Held,
-    { pass, plan, inputs }: { pass: Pass; plan: Plan; inputs: PassInputs },
-  ): Promise<{ stream: Held; cache: LayerCache | undefined }> {
-    const at = layerOf(layer);
-    const reads = plan.reads.filter(at);
-    const edits = plan.edits.filter(({ place }) => at(place));
-    const stream = this.#enter(edits, before, pass);
-    for (const place of reads) if (place.point === "resid_pre") plan.collector.take(place.address, pass, stream.data.slice());
-    const wanted = wantedOf(reads, edits, plan.keepCache);
-    const isInside = (place: Place): boolean => at(place) && place.point !== "resid_pre" && place.point !== "resid_post";
+  async #runBlock(layer: number, before: Held, run: Run): Promise<{ stream: Held; cache: LayerCache | undefined }> {
+    const { pass, plan, inputs } = run;
+    const isHere = layerOf(layer);
+    const reads = plan.reads.filter(isHere);
+    const edits = plan.edits.filter(({ place }) => isHere(place));
+    const stream = this.#enter(layer, before, run);
+    const isInside = (place: Place): boolean => isHere(place) && !isBetweenBlocks(place);
     const feeds = { ...inputs.of(layer), [STREAM.in]: blockStream(stream, pass, this.spec.dModel) };
-    const made = await must(this.blocks[layer], `block ${layer}`).run({ feeds, wanted, changes: this.#changes(plan, isInside, pass) });
+    const stage = must(this.blocks[layer], `block ${layer}`);
+    const made = await stage.run({ feeds, wanted: wantedOf(reads, edits, plan.keepCache), changes: this.#changes(plan, isInside, pass) });
     const after = must(made["resid_post"], "resid_post");
     for (const edit of edits) if (edit.place.point === "resid_post") this.#apply(edit, after.data, pass);
-    const kept = new Set<unknown>();
-    for (const place of reads) {
-      if (place.point === "resid_pre") continue;
-      const value =
-        place.point === "head_out" && !made["head_out"] ? await this.#headTerms(layer, must(made["z"], "z")) : made[place.point];
-      this.#take(place, pass, value, plan);
-      kept.add(value);
-    }
+    await this.#takeInside(layer, reads, { made, run });
     if (!isTaken(plan, layer - 1)) before.release();
     const cache = plan.keepCache ? { k: must(made[CACHE.presentK], "keys"), v: must(made[CACHE.presentV], "values") } : undefined;
-    if (made["z"] && !kept.has(made["z"])) made["z"].release();
     return { stream: after, cache };
+  }
+
+  /** The stream with the edits in front of a block, read as `resid_pre`; a copy where edited, since others may have read it. */
+  #enter(layer: number, before: Held, { pass, plan }: Run): Held {
+    const isHere = (place: Place): boolean => place.point === "resid_pre" && place.layer === layer;
+    const edits = plan.edits.filter(({ place }) => isHere(place));
+    const stream = edits.length === 0 ? before : copyOf(before);
+    for (const edit of edits) this.#apply(edit, stream.data, pass);
+    for (const place of plan.reads) if (isHere(place)) plan.collector.take(place.address, pass, stream.data.slice());
+    return stream;
+  }
+
+  /** Hands a block's values to the collector. */
+  async #takeInside(layer: number, reads: readonly Place[], { made, run }: { made: Record<string, Held>; run: Run }): Promise<void> {
+    for (const place of reads) {
+      if (place.point === "resid_pre") continue;
+      const isDerived = place.point === "head_out" && !made["head_out"];
+      const value = isDerived ? await this.#headTerms(layer, must(made["z"], "z")) : made[place.point];
+      this.#take(place, run.pass, value, run.plan);
+    }
+    if (made["z"] && !reads.some(({ point }) => point === "z")) made["z"].release();
   }
 
   /** Rows of the stream through the last norm, with reads and edits when they are all rows of a pass. */
@@ -147,15 +163,6 @@ export class Engine {
 
   async close(): Promise<void> {
     await Promise.all(this.stages().map((stage) => stage.close()));
-  }
-
-  /** The stream with the edits in front of a block; a copy where something changes, since others may have read it. */
-  #enter(edits: readonly PreparedEdit[], stream: Held, pass: Pass): Held {
-    const mine = edits.filter(({ place }) => place.point === "resid_pre");
-    if (mine.length === 0) return stream;
-    const copy = copyOf(stream);
-    for (const edit of mine) this.#apply(edit, copy.data, pass);
-    return copy;
   }
 
   /** The changes that the plan makes at the places of one graph: values put in, then edits in their order. */
@@ -210,6 +217,10 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 function layerOf(layer: number | undefined): (place: Place) => boolean {
   return (place) => place.layer === layer;
+}
+
+function isBetweenBlocks({ point }: Place): boolean {
+  return point === "resid_pre" || point === "resid_post";
 }
 
 function isEmbedding(point: PointName): boolean {

@@ -2,11 +2,11 @@
  * @file What a run will cost, from the spec alone: arithmetic of the matrix products, bytes of weights, results and cache; and
  * time, from the speed that earlier runs of the model had.
  */
-import { expandAddresses } from "../models/address.js";
+import { expandAddresses, stageOf, type Place } from "../models/address.js";
 import { weightsOf } from "../models/check-weights.js";
 import { pointRow } from "../models/points.js";
 import { axisLength } from "../models/sizes.js";
-import type { AttentionSpec, LayerSpec, MlpSpec, ModelSpec } from "../models/spec.js";
+import type { AttentionSpec, LayerSpec, MlpSpec, ModelSpec, WeightRef } from "../models/spec.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Forecast, ForwardRequest, GenerateRequest } from "./model.js";
 
@@ -33,59 +33,144 @@ function mlpWeights(mlp: MlpSpec | undefined): number {
 
 /** Bytes of a model's weights as they are computed with (float32); each stored tensor once. */
 export function weightBytes(spec: ModelSpec): number {
-  const sizes = new Map(weightsOf(spec).map((ref) => [`${ref.name}+${ref.offset ?? 0}`, sizeOf(ref.shape)]));
+  const sizes = new Map(weightsOf(spec).map((ref) => [`${ref.name}+${ref.offset ?? 0}`, computedSize(ref)]));
   return [...sizes.values()].reduce((total, size) => total + size, 0) * FLOAT_BYTES;
+}
+
+/** Elements of a weight once it is floats: a byte of MXFP4 blocks holds two, its scales vanish into them. */
+function computedSize({ name, shape, holds }: WeightRef): number {
+  if (holds !== "bytes") return sizeOf(shape);
+  return name.endsWith("_blocks") ? 2 * sizeOf(shape) : 0;
 }
 
 /** The cost of a forward pass. `flopsPerMs`: the speed seen so far. */
 export function forecastForward(spec: ModelSpec, request: ForwardRequest, flopsPerMs?: number): Forecast {
-  const lengths = request.tokens.map((row) => row.length);
-  const width = Math.max(0, ...lengths);
-  const logits = request.logits === false ? undefined : (request.logits ?? {});
+  const size = sizeOfRows(request.tokens);
   const places = expandAddresses(spec, request.read ?? []);
-  const reachesEnd =
-    logits !== undefined ||
-    places.some(
-      ({ layer, point }) => layer === undefined && pointRow(point).scope === "model" && point !== "embed" && point !== "pos_embed",
-    );
-  const last = reachesEnd ? spec.layers.length : Math.max(0, ...places.map(({ layer }) => (layer ?? -1) + 1));
-  const layers = spec.layers.slice(request.resume?.layer ?? 0, last);
-  const padded = lengths.length * width;
-  const rows = logits ? logitRows(logits.positions ?? "last", lengths) : 0;
-  const flops =
-    layers.reduce((total, layer) => total + padded * blockFlops(layer, width), 0) +
-    2 * rows * spec.dModel * (logits?.tokens?.length ?? spec.vocabOut);
-  const shapes = places.map(({ point, layer }) =>
-    sizeOf(
-      pointRow(point).axes.map((axis) =>
-        axis === "batch" ? lengths.length : ["pos", "query", "key"].includes(axis) ? width : axisLength(spec, axis, layer),
-      ),
-    ),
-  );
-  const resultBytes = FLOAT_BYTES * (shapes.reduce((total, size) => total + size, 0) + rows * (logits?.tokens?.length ?? spec.vocabOut));
-  return withTime({ flops, resultBytes, weightBytes: weightBytes(spec), cacheBytes: 0 }, flopsPerMs);
-}
-
-/** The cost of a generation that runs to its limit. */
-export function forecastGenerate(spec: ModelSpec, request: GenerateRequest, flopsPerMs?: number): Forecast {
-  const { tokens, maxNew, read = [], logits = false } = request;
-  const prompt = forecastForward(spec, { tokens, read, logits: {} });
-  const rows = tokens.length;
-  const longest = Math.max(0, ...tokens.map((row) => row.length));
-  const decoded = Math.max(0, maxNew - 1);
-  const perToken = spec.layers.reduce((total, layer) => total + blockFlops(layer, longest + decoded / 2), 2 * spec.dModel * spec.vocabOut);
-  const cached = spec.layers.reduce((total, { attention }) => total + 2 * attention.kvHeads * attention.dHead, 0);
-  const resultBytes = prompt.resultBytes + (logits ? FLOAT_BYTES * rows * maxNew * spec.vocabOut : 0);
-  const cacheBytes = FLOAT_BYTES * rows * cached * (longest + decoded);
+  const until = request.logits === false ? blocksUpTo(spec, places) : undefined;
+  const layers = spec.layers.slice(request.resume?.layer ?? 0, until);
+  const read = places.reduce((total, place) => total + sizeAt(spec, place, size), 0);
+  const logits = logitCost(spec, request, places);
   return withTime(
-    { flops: prompt.flops + rows * decoded * perToken, resultBytes, weightBytes: prompt.weightBytes, cacheBytes },
+    {
+      flops: passFlops({ ...spec, layers }, places, size) - (request.resume ? embeddingFlops(spec, size) : 0) + logits.flops,
+      resultBytes: FLOAT_BYTES * (read + logits.elements),
+      weightBytes: weightBytes({ ...spec, layers }),
+      cacheBytes: 0,
+    },
     flopsPerMs,
   );
 }
 
-function logitRows(positions: "all" | "last" | readonly number[], lengths: readonly number[]): number {
-  if (positions === "all") return lengths.reduce((total, length) => total + length, 0);
-  return lengths.length * (positions === "last" ? 1 : positions.length);
+/** A batch as it is computed: every row as wide as the longest, each token with all keys of its row (default: `width`). */
+interface Size {
+  readonly rows: number;
+  readonly width: number;
+  readonly keys?: number;
+}
+
+/** One pass without the logits. */
+function passFlops(spec: ModelSpec, places: readonly Place[], size: Size): number {
+  const { rows, width, keys = width } = size;
+  const inBlocks = spec.layers.reduce((total, layer) => total + rows * width * blockFlops(layer, keys), 0);
+  return embeddingFlops(spec, size) + inBlocks + headTermFlops(spec, places, size);
+}
+
+function sizeOfRows(tokens: readonly (readonly number[])[]): Size {
+  return { rows: tokens.length, width: Math.max(0, ...tokens.map((row) => row.length)) };
+}
+
+function embeddingFlops({ embedding: { project } }: ModelSpec, { rows, width }: Size): number {
+  return project ? 2 * rows * width * project.in * project.out : 0;
+}
+
+/** `head_out` is computed for the reader alone. */
+function headTermFlops({ dModel, layers: [block] }: ModelSpec, places: readonly Place[], { rows, width }: Size): number {
+  const read = places.filter(({ point }) => point === "head_out");
+  return 2 * rows * width * read.length * dModel * (block ? block.attention.heads * block.attention.dHead : 0);
+}
+
+interface LogitCost {
+  readonly flops: number;
+  readonly elements: number;
+}
+
+/** Logits asked for, and those read as a point, which are computed apart unless both are the same. */
+function logitCost(spec: ModelSpec, request: ForwardRequest, places: readonly Place[]): LogitCost {
+  const everywhere = request.tokens.reduce((sum, row) => sum + row.length, 0) * unembedFlops(spec);
+  const asked = askedLogits(spec, request);
+  if (!places.some(({ point }) => point === "logits")) return asked;
+  const { positions, tokens } = request.logits || {};
+  const isSame = positions === "all" && !tokens;
+  return { flops: isSame ? everywhere : everywhere + asked.flops, elements: asked.elements };
+}
+
+function askedLogits(spec: ModelSpec, { tokens, logits = {} }: ForwardRequest): LogitCost {
+  if (logits === false) return { flops: 0, elements: 0 };
+  const { rows, width } = sizeOfRows(tokens);
+  const { positions = "last" } = logits;
+  const columns = logits.tokens?.length ?? spec.vocabOut;
+  if (positions === "all") {
+    const total = tokens.reduce((sum, row) => sum + row.length, 0);
+    return { flops: total * unembedFlops(spec, columns), elements: rows * width * columns };
+  }
+  const count = rows * (positions === "last" ? 1 : positions.length);
+  return { flops: count * unembedFlops(spec, columns), elements: count * columns };
+}
+
+function unembedFlops({ head, dModel, vocabOut }: ModelSpec, columns = vocabOut): number {
+  return 2 * ((head.project ? head.project.in * head.project.out : 0) + (head.project?.out ?? dModel) * columns);
+}
+
+/** How many blocks run for the places that are read. */
+export function blocksUpTo(spec: ModelSpec, places: readonly Place[]): number {
+  const last = Math.max(-1, ...places.map(stageOf));
+  return Math.min(last + 1, spec.layers.length);
+}
+
+/** Elements of a point over the rows of a run. */
+function sizeAt(spec: ModelSpec, { point, layer }: Place, { rows, width }: Size): number {
+  const lengthOf = (axis: string): number => {
+    if (axis === "batch") return rows;
+    return axis === "pos" || axis === "query" || axis === "key" ? width : axisLength(spec, axis, layer);
+  };
+  return sizeOf(pointRow(point).axes.map(lengthOf));
+}
+
+/** The cost of a generation that runs to its limit. */
+export function forecastGenerate(spec: ModelSpec, request: GenerateRequest, flopsPerMs?: number): Forecast {
+  const { tokens, maxNew, read = [], logits = false, recompute = false } = request;
+  const { rows, width } = sizeOfRows(tokens);
+  const whole = { rows, width: width + Math.max(0, maxNew - 1) };
+  const places = expandAddresses(spec, read).filter(({ point }) => point !== "logits");
+  const elements = places.reduce((total, place) => total + sizeAt(spec, place, whole), logits ? rows * maxNew * spec.vocabOut : 0);
+  const cached = spec.layers.reduce((total, { attention }) => total + 2 * attention.kvHeads * attention.dHead, 0);
+  const passes = (recompute ? recomputedFlops : cachedFlops)(spec, places, { rows, width, steps: maxNew });
+  return withTime(
+    {
+      flops: passes + rows * maxNew * unembedFlops(spec),
+      resultBytes: FLOAT_BYTES * elements,
+      weightBytes: weightBytes(spec),
+      cacheBytes: recompute ? 0 : FLOAT_BYTES * rows * cached * whole.width,
+    },
+    flopsPerMs,
+  );
+}
+
+interface Steps extends Size {
+  readonly steps: number;
+}
+
+/** The prompts, then one token a row and step; step s sees `width + s` keys. */
+function cachedFlops(spec: ModelSpec, places: readonly Place[], { rows, width, steps }: Steps): number {
+  const later = Math.max(0, steps - 1);
+  return passFlops(spec, places, { rows, width }) + later * passFlops(spec, places, { rows, width: 1, keys: width + (later + 1) / 2 });
+}
+
+/** Whole rows at each step. Their widths x are `steps` numbers in a row, so the mean of x² is m² + (steps² − 1) / 12. */
+function recomputedFlops(spec: ModelSpec, places: readonly Place[], { rows, width, steps }: Steps): number {
+  const mean = width + (steps - 1) / 2;
+  return steps * passFlops(spec, places, { rows, width: mean, keys: mean + (steps ** 2 - 1) / (12 * mean) });
 }
 
 function withTime(forecast: Forecast, flopsPerMs: number | undefined): Forecast {

@@ -4,13 +4,13 @@
  */
 import { must, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
-import { expandAddresses } from "../models/address.js";
+import { expandAddresses, type Place } from "../models/address.js";
 import type { ModelSpec } from "../models/spec.js";
 import { checkTokens } from "./check-request.js";
 import { Collector } from "./collect.js";
 import { explainNonFinite, isFinite32 } from "./diagnose.js";
 import { throwIfAborted, type Plan } from "./engine.js";
-import type { Runner } from "./local-model.js";
+import type { Runner } from "./forward.js";
 import { logitsOf } from "./logits.js";
 import type { GenerateOptions, GenerateRequest, GenerateResult } from "./model.js";
 import { makePass, type Cache, type Pass } from "./pass.js";
@@ -61,11 +61,9 @@ function prepareJob(runner: Runner, request: GenerateRequest, options: GenerateO
   if (stopStrings?.length && !options.decode) throw new SextantError("request", "stopStrings need a decode function in the options");
   checkTokens(spec, tokens, { extra: maxNew - 1, beyondContext: request.beyondContext });
   const lengths = tokens.map((row) => row.length);
-  const reads = expandAddresses(spec, request.read ?? []);
-  if (reads.some(({ point }) => point === "logits"))
-    throw new SextantError("request", "generate: ask for logits with `logits: true`, not as a point");
-  const edits = prepareEdits(spec, request.edits ?? [], { lengths, limits: lengths.map((length) => length + maxNew) });
-  const samplers = samplersOf(request.sampling, tokens.length);
+  const reads = readsOf(spec, request);
+  const edits = prepareEdits(spec, request.edits ?? [], { lengths, limits: lengths.map((length) => length + maxNew - 1) });
+  const samplers = samplersOf(request.sampling, tokens);
   const rows = tokens.map((prompt, index): Row => ({
     prompt,
     made: [],
@@ -83,6 +81,15 @@ function prepareJob(runner: Runner, request: GenerateRequest, options: GenerateO
     collector: new Collector(spec, reads),
     stopTokens: new Set(request.stopTokens ?? spec.special.eos),
   };
+}
+
+/** The places to read; `all` is all but the logits, which have their own switch. */
+function readsOf(spec: ModelSpec, { read = [] }: GenerateRequest): Place[] {
+  const isLogits = ({ point }: Place): boolean => point === "logits";
+  const named = read.filter((text) => text.trim() !== "all");
+  if (expandAddresses(spec, named).some(isLogits))
+    throw new SextantError("request", "generate: ask for logits with `logits: true`, not as a point");
+  return expandAddresses(spec, read).filter((place) => !isLogits(place));
 }
 
 async function runStep(job: Job, pass: Pass): Promise<{ cache: Cache | undefined; logits: Tensor<Float32Array> }> {

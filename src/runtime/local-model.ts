@@ -1,21 +1,13 @@
-/**
- * @file A model in this process. Checks a request, runs it through the engine, and gathers the result; generation is in
- * `generate.ts`.
- */
+/** @file A model in this process: takes requests one after another, refuses what the memory cannot hold, and measures what each cost. */
 import { totalmem } from "node:os";
-import { must, refuse, SextantError } from "../base/errors.js";
-import { tensor, type Tensor } from "../base/tensor.js";
+import { refuse } from "../base/errors.js";
+import type { Tensor } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
-import { expandAddresses, parseAddress, stageOf, type Place } from "../models/address.js";
-import { pointRow } from "../models/points.js";
 import type { ModelSpec } from "../models/spec.js";
-import { checkLogitTokens, checkTokens, logitPositions } from "./check-request.js";
-import { Collector } from "./collect.js";
-import { explainNonFinite, isFinite32 } from "./diagnose.js";
-import { Engine, ownValue, type Plan } from "./engine.js";
+import type { Engine } from "./engine.js";
 import { forecastForward, forecastGenerate } from "./forecast.js";
+import { forward, type Runner } from "./forward.js";
 import { generate } from "./generate.js";
-import { logitsOf } from "./logits.js";
 import type {
   Forecast,
   ForwardRequest,
@@ -23,24 +15,11 @@ import type {
   GenerateOptions,
   GenerateRequest,
   GenerateResult,
-  LogitsRequest,
   Model,
   PausedRun,
   RunOptions,
 } from "./model.js";
-import { makePass, type Pass } from "./pass.js";
 import { pause, resume } from "./pause.js";
-import { prepareEdits } from "./prepare-edits.js";
-import type { Held } from "./session.js";
-
-/** Everything a run needs of its model. */
-export interface Runner {
-  readonly spec: ModelSpec;
-  readonly engine: Engine;
-  readonly checkpoint: Checkpoint;
-  /** Most bytes that results may take. */
-  readonly memoryLimit: number;
-}
 
 export class LocalModel implements Model {
   readonly spec: ModelSpec;
@@ -92,7 +71,7 @@ export class LocalModel implements Model {
     const start = performance.now();
     const result = await work();
     const ms = performance.now() - start;
-    this.#flopsPerMs = forecast.flops / Math.max(ms, 1e-3);
+    if (forecast.flops > 0) this.#flopsPerMs = forecast.flops / Math.max(ms, 1e-3);
     return { ...result, cost: { ms, forecast } };
   }
 }
@@ -108,117 +87,4 @@ function refuseTooLarge({ resultBytes, cacheBytes }: Forecast, limit: number): v
     },
     "memory",
   );
-}
-
-/** A forward request, checked and prepared. */
-export interface Prepared {
-  readonly pass: Pass;
-  readonly lengths: readonly number[];
-  readonly plan: Plan;
-  readonly collector: Collector;
-  readonly logits: LogitsRequest | undefined;
-  /** Whether `logits` was read as a point. */
-  readonly logitsAsPoint: boolean;
-  readonly hasEdits: boolean;
-}
-
-/** Checks a request against the model and says how to run it. */
-export function prepare({ spec }: Runner, request: ForwardRequest, options: RunOptions): Prepared {
-  checkTokens(spec, request.tokens, { beyondContext: request.beyondContext });
-  const lengths = request.tokens.map((row) => row.length);
-  const places = expandAddresses(spec, request.read ?? []);
-  const logitsAsPoint = places.some(({ point }) => point === "logits");
-  const reads = places.filter(({ point }) => point !== "logits");
-  const logits = request.logits === false ? undefined : (request.logits ?? {});
-  checkLogitTokens(spec, logits?.tokens);
-  if (logits) logitPositions(logits, lengths);
-  const collector = new Collector(spec, reads);
-  const edits = prepareEdits(spec, request.edits ?? [], { lengths, limits: lengths });
-  const from = request.resume && resumedAt(spec, request, lengths);
-  refuseReadsBefore(reads, request.resume?.layer);
-  const until = logits || logitsAsPoint ? spec.layers.length : untilOf(spec, reads);
-  const plan: Plan = {
-    reads,
-    edits,
-    collector,
-    keepCache: false,
-    until,
-    ...(from && { from }),
-    signal: options.signal,
-    onBlock: (done, total) => options.onProgress?.({ stage: "blocks", done, total }),
-  };
-  return { pass: makePass(request.tokens), lengths, plan, collector, logits, logitsAsPoint, hasEdits: edits.length > 0 };
-}
-
-/** The first block that need not run: none lies behind the last read. */
-function untilOf(spec: ModelSpec, reads: readonly Place[]): number {
-  const last = Math.max(-1, ...reads.map(stageOf));
-  return last === Infinity ? spec.layers.length : last + 1;
-}
-
-function resumedAt(spec: ModelSpec, { resume: from, tokens }: ForwardRequest, lengths: readonly number[]): { layer: number; stream: Held } {
-  const { layer, resid } = must(from, "where to resume");
-  const width = Math.max(...lengths);
-  const expected = [tokens.length, width, spec.dModel];
-  if (!Number.isInteger(layer) || layer < 0 || layer > spec.layers.length) {
-    throw new SextantError("request", `resume: layer must be 0 to ${spec.layers.length}, got ${layer}`);
-  }
-  if (resid.shape.length !== 3 || expected.some((length, axis) => resid.shape[axis] !== length)) {
-    throw new SextantError("request", `resume: resid must have shape [${expected.join(", ")}], got [${resid.shape.join(", ")}]`);
-  }
-  return { layer, stream: ownValue(resid.data, resid.shape) };
-}
-
-function refuseReadsBefore(reads: readonly Place[], layer: number | undefined): void {
-  const early = layer === undefined ? undefined : reads.find((place) => stageOf(place) < layer);
-  if (early) throw new SextantError("request", `cannot read ${early.address}: the run resumes at layer ${layer}, behind it`);
-}
-
-async function forward(runner: Runner, request: ForwardRequest, options: RunOptions): Promise<Omit<ForwardResult, "cost">> {
-  const prepared = prepare(runner, request, options);
-  const { stream } = await runner.engine.runPass(prepared.pass, prepared.plan);
-  return finish(runner, prepared, stream);
-}
-
-/** The result of a pass whose blocks have run. */
-export async function finish(runner: Runner, prepared: Prepared, stream: Held): Promise<Omit<ForwardResult, "cost">> {
-  const { engine, checkpoint, spec } = runner;
-  const { pass, lengths, plan, collector, logits, logitsAsPoint } = prepared;
-  if (!isFinite32(stream.data, pass)) throw explainNonFinite(checkpoint, spec, { hasEdits: prepared.hasEdits });
-  const run = { engine, checkpoint, pass, plan };
-  const asked = logits && (await logitsOf(stream, { ...run, positions: logitPositions(logits, lengths), tokens: logits.tokens }));
-  const everywhere = logitsAsPoint ? await allLogits(stream, { run, asked, logits, lengths }) : undefined;
-  if (
-    !asked &&
-    !everywhere &&
-    plan.reads.some((place) => place.layer === undefined && pointRow(place.point).scope === "model" && stageOf(place) === Infinity)
-  ) {
-    await engine.normalise({ ...stream, dims: [pass.rows.length * pass.width, spec.dModel] }, { pass, plan });
-  }
-  const activations = collector.finish(lengths);
-  return { activations: everywhere ? { ...activations, logits: everywhere } : activations, ...(asked && { logits: asked }), lengths };
-}
-
-/** Logits everywhere, as a point; what was computed already is not computed again. */
-async function allLogits(
-  stream: Held,
-  given: {
-    run: Pick<Parameters<typeof logitsOf>[1], "engine" | "checkpoint" | "pass" | "plan">;
-    asked: Tensor<Float32Array> | undefined;
-    logits: LogitsRequest | undefined;
-    lengths: readonly number[];
-  },
-): Promise<Tensor> {
-  const { run, asked, logits, lengths } = given;
-  if (asked && logits?.positions === "all" && !logits.tokens) return tensor(asked.data.slice(), asked.shape, asked.axes);
-  const plan = asked ? { ...run.plan, reads: [] } : run.plan;
-  return logitsOf(stream, { ...run, plan, positions: logitPositions({ positions: "all" }, lengths) });
-}
-
-/** The place of an address that a run can stop at. */
-export function stoppable({ spec }: Runner, address: string): Place {
-  const place = parseAddress(spec, address);
-  if (place.point === "logits")
-    throw refuse({ what: "cannot stop at logits", why: "nothing runs after it", instead: "use the logits of forward" }, "request");
-  return place;
 }

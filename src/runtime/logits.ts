@@ -42,12 +42,12 @@ export async function logitsOf(stream: Held, run: LogitsRun): Promise<Tensor<Flo
   return tensor(padded, shape, axes);
 }
 
-/** The normalised rows at the positions asked for. Where the norm is read or edited, all rows pass it first. */
+/** The normalised rows at the positions asked for. Where the norm is read, edited or continued from, all rows pass it first. */
 async function normalisedRows(stream: Held, { engine, pass, plan, positions }: LogitsRun): Promise<Held> {
   const isFinal = (point: string): boolean => point === "final_normalized" || point === "final_scale";
-  const inspected = plan.reads.some(({ point }) => isFinal(point)) || plan.edits.some(({ place }) => isFinal(place.point));
+  const touched = [...plan.reads.map(({ point }) => point), ...plan.edits.map(({ place }) => place.point), plan.replace?.address ?? ""];
   const flat: Held = { ...stream, dims: [pass.rows.length * pass.width, engine.spec.dModel] };
-  if (inspected) return pickRows(await engine.normalise(flat, { pass, plan }), pass, positions);
+  if (touched.some(isFinal)) return pickRows(await engine.normalise(flat, { pass, plan }), pass, positions);
   return engine.normalise(pickRows(flat, pass, positions));
 }
 

@@ -44,7 +44,7 @@ export interface Forecast {
   readonly flops: number;
   /** Bytes of the activations and logits that will be returned. */
   readonly resultBytes: number;
-  /** Bytes of weights (float32) that the run touches. */
+  /** Bytes of weights (float32): of the blocks that run, and of both ends of the model. */
   readonly weightBytes: number;
   /** Bytes of the key/value cache at its largest (generation only). */
   readonly cacheBytes: number;
@@ -65,7 +65,7 @@ export interface Sampling {
   readonly topP?: number;
   readonly minP?: number;
   readonly repetitionPenalty?: number;
-  /** Default 0. The same seed gives the same tokens, row by row. */
+  /** Default 0. A seed gives a prompt the same tokens whatever rows stand beside it; equal prompts in one request draw apart. */
   readonly seed?: number;
 }
 
@@ -78,7 +78,7 @@ export interface GenerateRequest {
   /** Texts that end a row, compared with the decoded continuation; needs a `decode` in the options. */
   readonly stopStrings?: readonly string[];
   readonly edits?: readonly ScheduledEdit[];
-  /** Points to read at every position of prompt and continuation (the last new token is never run). */
+  /** Points to read at every position of prompt and continuation (the last new token is never run). `all` leaves out the logits. */
   readonly read?: readonly string[];
   /** Return the logits that each new token was chosen from. */
   readonly logits?: boolean;

@@ -10,7 +10,7 @@ import { pointRow } from "../models/points.js";
 import type { ModelSpec } from "../models/spec.js";
 import { Collector } from "./collect.js";
 import { ownValue, type Plan } from "./engine.js";
-import { finish, prepare, stoppable, type Prepared, type Runner } from "./local-model.js";
+import { finish, prepare, stoppable, type Prepared, type Runner } from "./forward.js";
 import type { ForwardRequest, ForwardResult, PausedRun, RunOptions } from "./model.js";
 
 /** Name of the stream in front of the stopped block among what is kept. */

@@ -5,7 +5,7 @@
 import { refuse, SextantError } from "../base/errors.js";
 import { inForwardOrder, parseAddress, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
-import { axisSizes } from "../models/sizes.js";
+import { axisLength, axisSizes } from "../models/sizes.js";
 import type { ModelSpec } from "../models/spec.js";
 import { operationOn, type VectorOperation } from "./apply-edit.js";
 import type { Positions, ScheduledEdit } from "./edit.js";
@@ -26,6 +26,8 @@ export interface PreparedEdit {
   readonly positions: readonly PositionTest[];
   /** Keys, at scores and patterns. */
   readonly keys: readonly PositionTest[];
+  /** Keys further back than this are masked, and so never selected. */
+  readonly window: number | undefined;
 }
 
 /** What the rows of a request are like. In generation the lengths are the prompts', and positions may lie beyond them. */
@@ -38,6 +40,7 @@ export interface RowSizes {
 /** The edits in forward order, ready to apply. */
 export function prepareEdits(spec: ModelSpec, edits: readonly ScheduledEdit[], rows: RowSizes): PreparedEdit[] {
   const prepared = edits.map((edit, index) => prepareEdit(spec, edit, { index, ...rows }));
+  for (const edit of prepared) refuseIdle(edit, rows);
   prepared.forEach((edit, index) => {
     for (const other of prepared.slice(0, index)) refuseContradiction(other, edit, rows);
   });
@@ -50,9 +53,9 @@ function prepareEdit(spec: ModelSpec, edit: ScheduledEdit, context: RowSizes & {
   const where = `edits[${context.index}] at ${place.address}`;
   if (row.readOnly) throw refuse({ what: `${where}: cannot write ${place.address}`, ...row.readOnly });
   const sizes = axisSizes(spec, place);
-  const isEdges = row.axes.includes("key");
+  const { isEdges, window, hasSinks } = edgesAt(spec, place);
   checkSelectors(edit, { where, isEdges, hasHeads: sizes.heads !== undefined });
-  const operation = operationOn(edit, { where, place, sizes, isEdges });
+  if (row.dtype === "int32") checkExperts(edit, axisLength(spec, "expert", place.layer), where);
   const rows = chosen(edit.rows, context.lengths.length, `${where}: rows`);
   const selected = context.lengths.map((_, index) => !rows || rows.includes(index));
   const at = isEdges ? edit.queries : edit.positions;
@@ -60,7 +63,7 @@ function prepareEdit(spec: ModelSpec, edit: ScheduledEdit, context: RowSizes & {
     place,
     index: context.index,
     op: edit.op,
-    operation,
+    operation: operationOn(edit, { where, place, sizes, isEdges, hasSinks }),
     rows: rows && new Set(rows),
     heads: chosen(edit.heads, sizes.heads ?? 0, `${where}: heads`),
     units: chosen(edit.units, isEdges ? Infinity : sizes.last, `${where}: units`),
@@ -70,7 +73,23 @@ function prepareEdit(spec: ModelSpec, edit: ScheduledEdit, context: RowSizes & {
       context,
     ),
     keys: positionTests(edit.keys, { where: `${where}: keys`, selected, ...context }),
+    window,
   };
+}
+
+/** Whether a place is scores or a pattern, and what its layer's attention says about edges. */
+function edgesAt(spec: ModelSpec, { point, layer = 0 }: Place): { isEdges: boolean; window: number | undefined; hasSinks: boolean } {
+  const isEdges = pointRow(point).axes.includes("key");
+  const attention = isEdges ? spec.layers[layer]?.attention : undefined;
+  return { isEdges, window: attention?.window, hasSinks: attention?.sinks !== undefined };
+}
+
+/** Throws unless an edit of `experts` sets indices of experts; another number would leave one out without a word. */
+function checkExperts(edit: ScheduledEdit, count: number, where: string): void {
+  if (edit.op !== "set") return;
+  const values = typeof edit.value === "number" ? [edit.value] : "data" in edit.value ? [...edit.value.data] : edit.value;
+  const stray = values.find((value) => !Number.isInteger(value) || value < 0 || value >= count);
+  if (stray !== undefined) throw new SextantError("request", `${where}: value must hold experts, 0 to ${count - 1}, got ${stray}`);
 }
 
 function checkSelectors(edit: ScheduledEdit, at: { where: string; isEdges: boolean; hasHeads: boolean }): void {
@@ -85,16 +104,17 @@ function checkSelectors(edit: ScheduledEdit, at: { where: string; isEdges: boole
   if (edit.units && whole.includes(edit.op)) throw say("units", `${edit.op} changes the whole vector`);
 }
 
-/** Indices in range and not repeated; undefined for all. Negative ones count from the end. */
+/** Indices in range, each once; undefined for all. Negative ones count from the end. */
 function chosen(indices: readonly number[] | undefined, count: number, where: string): readonly number[] | undefined {
   if (!indices) return undefined;
   if (indices.length === 0) throw new SextantError("request", `${where}: an empty list selects nothing; leave it out to select all`);
-  return indices.map((index) => {
+  const found = indices.map((index) => {
     const from = index < 0 && Number.isFinite(count) ? index + count : index;
     if (!Number.isInteger(index) || from < 0 || from >= count)
       throw new SextantError("request", `${where}: ${index} is out of range, there are ${count}`);
     return from;
   });
+  return [...new Set(found)];
 }
 
 interface PositionContext extends RowSizes {
@@ -145,6 +165,23 @@ function scheduled(edit: ScheduledEdit, tests: readonly PositionTest[], { length
     if (step < 0 ? on === "generated" : on === "prompt" || !isScheduled(step)) return false;
     return test(position);
   });
+}
+
+/** Throws when an edit selects nothing in any of its rows. */
+function refuseIdle({ place, index, rows, positions, keys, window = Infinity }: PreparedEdit, { limits }: RowSizes): void {
+  const isEdges = pointRow(place.point).axes.includes("key");
+  const selects = limits.some((limit, row) => {
+    if (rows && !rows.has(row)) return false;
+    for (let position = 0; position < limit; position++) {
+      if (!positions[row]!(position)) continue;
+      if (!isEdges) return true;
+      for (let key = position; key >= 0 && key > position - window; key--) if (keys[row]!(key)) return true;
+    }
+    return false;
+  });
+  if (selects) return;
+  const what = isEdges ? "no query that it selects sees a key that it selects" : "no position of its rows is selected";
+  throw new SextantError("request", `edits[${index}] at ${place.address}: it changes nothing, since ${what}`);
 }
 
 /** Two edits contradict when the later one overwrites what the earlier one did. */

@@ -1,6 +1,7 @@
 /**
  * @file The next token from logits. Filters in the order of `transformers`: repetition penalty, temperature, top-k, top-p, min-p;
- * then one draw from a generator of the row's own, so that a row samples the same alone and in a batch.
+ * then one draw from a generator of the row's own, which depends on seed and prompt only, so that a row samples the same alone and
+ * in a batch.
  */
 import { SextantError } from "../base/errors.js";
 import { seededRandom, type Random } from "../base/random.js";
@@ -9,33 +10,49 @@ import type { Sampling } from "./model.js";
 /** Chooses a token from a row's logits; `seen` are the tokens of the row so far. */
 export type Sampler = (logits: Float32Array, seen: readonly number[]) => number;
 
-/** One sampler a row. */
-export function samplersOf(sampling: Sampling | undefined, rows: number): Sampler[] {
+/** One sampler a prompt. Equal prompts have different generators: the first, the second, and so on. */
+export function samplersOf(sampling: Sampling | undefined, prompts: readonly (readonly number[])[]): Sampler[] {
   const settings = checked(sampling ?? {});
-  if (settings.temperature === 0)
-    return Array.from({ length: rows }, () => (logits, seen) => argmax(penalised(logits, seen, settings.repetitionPenalty)));
-  return Array.from({ length: rows }, (_, row) => {
-    const random = seededRandom(settings.seed, row);
+  if (settings.temperature === 0) return prompts.map(() => (logits, seen) => argmax(penalised(logits, seen, settings.repetitionPenalty)));
+  const met = new Map<string, number>();
+  return prompts.map((prompt) => {
+    const key = prompt.join();
+    const before = met.get(key) ?? 0;
+    met.set(key, before + 1);
+    const random = seededRandom(settings.seed, hashOf(prompt) + before);
     return (logits, seen) => draw(penalised(logits, seen, settings.repetitionPenalty), settings, random);
   });
 }
 
+/** FNV-1a of the tokens, 32 bits. */
+function hashOf(tokens: readonly number[]): number {
+  return tokens.reduce((hash, token) => Math.imul(hash ^ token, 0x01000193), 0x811c9dc5 | 0);
+}
+
 type Settings = Required<Sampling>;
 
+const DEFAULTS: Settings = { temperature: 1, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
+
+/** What each setting must be, and whether a value is that. */
+const DEMANDS: { readonly [K in keyof Settings]: readonly [what: string, accepts: (value: number) => boolean] } = {
+  temperature: ["0 or more", (value) => value >= 0 && Number.isFinite(value)],
+  topK: ["a whole number, 0 for all", (value) => Number.isInteger(value) && value >= 0],
+  topP: ["above 0 and at most 1", (value) => value > 0 && value <= 1],
+  minP: ["0 or more and below 1", (value) => value >= 0 && value < 1],
+  repetitionPenalty: ["above 0", (value) => value > 0 && Number.isFinite(value)],
+  seed: ["a whole number", Number.isInteger],
+};
+
+/** The settings with their defaults: greedy unless one that needs a draw is given. */
 function checked(sampling: Sampling): Settings {
-  const { topK = 0, topP = 1, minP = 0, repetitionPenalty = 1, seed = 0 } = sampling;
-  const isGreedy = sampling.topK === undefined && sampling.topP === undefined && sampling.minP === undefined && sampling.seed === undefined;
-  const temperature = sampling.temperature ?? (isGreedy ? 0 : 1);
-  const demand = (name: string, value: number, accepts: boolean, what: string): void => {
-    if (!accepts) throw new SextantError("request", `sampling: ${name} must be ${what}, got ${value}`);
-  };
-  demand("temperature", temperature, temperature >= 0 && Number.isFinite(temperature), "0 or more");
-  demand("topK", topK, Number.isInteger(topK) && topK >= 0, "a whole number, 0 for all");
-  demand("topP", topP, topP > 0 && topP <= 1, "above 0 and at most 1");
-  demand("minP", minP, minP >= 0 && minP < 1, "0 or more and below 1");
-  demand("repetitionPenalty", repetitionPenalty, repetitionPenalty > 0 && Number.isFinite(repetitionPenalty), "above 0");
-  demand("seed", seed, Number.isInteger(seed), "a whole number");
-  return { temperature, topK, topP, minP, repetitionPenalty, seed };
+  const stated = Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined)) as Sampling;
+  const draws = (["topK", "topP", "minP", "seed"] as const).some((name) => stated[name] !== undefined);
+  const settings = { ...DEFAULTS, temperature: draws ? 1 : 0, ...stated };
+  for (const [name, [what, accepts]] of Object.entries(DEMANDS)) {
+    const value = settings[name as keyof Settings];
+    if (!accepts(value)) throw new SextantError("request", `sampling: ${name} must be ${what}, got ${value}`);
+  }
+  return settings;
 }
 
 /** The index of the largest value; the first of equal ones. */

@@ -6,7 +6,7 @@ import type { Checkpoint } from "../formats/safetensors.js";
 import type { WeightLocation } from "../graph/emit.js";
 import type { Weight } from "../graph/graph.js";
 
-const BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8 } as const;
+const BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8, U8: 1 } as const;
 
 export class WeightFiles {
   /** The folder that all files of the checkpoint are under, symbolic links resolved. */
@@ -22,10 +22,10 @@ export class WeightFiles {
   locate(weight: Weight): WeightLocation {
     const stored = this.#checkpoint.stored(weight.name);
     const { dtype } = stored;
-    if (!isFloat(dtype)) {
+    if (!isReadable(dtype) || (dtype === "U8") !== (weight.holds === "bytes")) {
       throw refuse({
         what: `cannot compute with tensor ${weight.name}`,
-        why: `it is stored as ${dtype}, not as floating point`,
+        why: `it is stored as ${dtype}, not as ${weight.holds === "bytes" ? "bytes" : "floating point"}`,
         instead: "use the float checkpoint",
       });
     }
@@ -39,7 +39,7 @@ export class WeightFiles {
   }
 }
 
-function isFloat(dtype: string): dtype is keyof typeof BYTES {
+function isReadable(dtype: string): dtype is keyof typeof BYTES {
   return Object.hasOwn(BYTES, dtype);
 }
 

@@ -77,6 +77,10 @@ describe("table", () => {
     `);
   });
 
+  test("is never broken where there is no width to keep to", () => {
+    expect(table(rows, { colour: false, columns: Infinity, header: ["", "", ""], widest: 99 }).split("\n")).toHaveLength(3);
+  });
+
   test("colour adds nothing but colour", () => {
     const options = { header: ["layer", "0 the", "1 cat"], align: ["left", "left", "left"] } as const;
     const coloured = table(rows, { ...options, ...inColour });

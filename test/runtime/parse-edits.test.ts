@@ -1,11 +1,11 @@
 /** @file Edits from JSON: what is taken over, what is looked up, and what is refused with which words. */
 import { describe, expect, test } from "vitest";
-import { tensor } from "../../src/base/tensor.js";
+import { tensor, type Tensor } from "../../src/base/tensor.js";
 import { parseEdits } from "../../src/runtime/parse-edits.js";
 
 const direction = tensor(Float32Array.of(1, 2, 3), [3]);
 const plane = tensor(Float32Array.of(1, 0, 0, 0, 1, 0), [2, 3]);
-const vectors = new Map([
+const vectors = new Map<string, Tensor>([
   ["direction", direction],
   ["vectors.plane", plane],
   ["ids", tensor(Int32Array.of(1), [1])],

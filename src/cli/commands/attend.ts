@@ -6,10 +6,11 @@ import { writeAtomic } from "../../formats/atomic.js";
 import { defineCommand } from "../command.js";
 import {
   EDIT_OPTIONS,
+  givenRow,
   MODEL_ARGUMENT,
   PROMPT_OPTIONS,
   readEdits,
-  readRow,
+  rowsOf,
   RUN_OPTIONS,
   tokenText,
   unscheduled,
@@ -18,7 +19,7 @@ import {
 import { usage } from "../parse.js";
 import { headName, patternText, scoreTable } from "../tables.js";
 
-export const attend = defineCommand({
+export const attendCommand = defineCommand({
   name: "attend",
   summary: "Shows where attention heads look: scores of all heads, and the patterns of those named.",
   arguments: [MODEL_ARGUMENT],
@@ -39,9 +40,10 @@ export const attend = defineCommand({
     const { layer, head, svg } = call.options;
     if (head !== undefined && layer === undefined) throw usage("--head without --layer");
     if (svg !== undefined && head === undefined) throw usage("--svg needs --layer and --head");
+    const prompt = givenRow(call.options);
+    const edits = unscheduled(await readEdits(call));
     return withModel(call, async (opened) => {
-      const tokens = await readRow(call, opened);
-      const edits = unscheduled(await readEdits(call));
+      const [tokens = []] = await rowsOf(prompt, opened);
       const heads = await scoreHeads(opened.model, { tokens, edits, beyondContext: call.options["beyond-context"] }, call);
       const chosen = choose(heads, layer, head);
       const tokenizer = await opened.tokenizer();

@@ -21,7 +21,17 @@ import {
   switchStep,
   type Tour,
 } from "../demo-steps.js";
-import { encodeText, MODEL_ARGUMENT, PROMPT_OPTIONS, readRow, RUN_OPTIONS, tokenText, withModel, type Opened } from "../inputs.js";
+import {
+  givenRow,
+  MODEL_ARGUMENT,
+  PROMPT_OPTIONS,
+  rowsOf,
+  RUN_OPTIONS,
+  tokenText,
+  withModel,
+  type Opened,
+  type Prompt,
+} from "../inputs.js";
 
 const OWN_MODEL = fileURLToPath(new URL("../../../models/induction", import.meta.url));
 const OWN_PROMPT = "the cat sat near Mira Hill while the dog saw Mira";
@@ -31,19 +41,23 @@ const LENS_POSITIONS = 4;
 
 type DemoCall = Call<typeof PROMPT_OPTIONS & typeof RUN_OPTIONS>;
 
-export const demo = defineCommand({
+export const demoCommand = defineCommand({
   name: "demo",
   summary: "A tour: what a model answers, which heads are behind it, and what happens without them.",
   arguments: [{ ...MODEL_ARGUMENT, optional: true, meaning: "the model's folder; by default the small one that comes with Sextant" }],
   options: { ...PROMPT_OPTIONS, ...RUN_OPTIONS },
   atMostOneOf: [["text", "tokens"]],
   examples: ["demo", 'demo MODEL --text "When Mary and John went to the store, John gave a drink to"', "demo MODEL --tokens '[5,9,2,5,9]'"],
-  run: (call) => withModel(call, (opened) => tour(call, opened), call.arguments[0] ?? OWN_MODEL),
+  async run(call) {
+    const { text, tokens } = call.options;
+    const given = text === undefined && tokens === undefined ? undefined : givenRow(call.options);
+    return withModel(call, (opened) => tour(call, given, opened), call.arguments[0] ?? OWN_MODEL);
+  },
 });
 
-async function tour(call: DemoCall, opened: Opened): Promise<{ json: unknown }> {
+async function tour(call: DemoCall, given: Prompt | undefined, opened: Opened): Promise<{ json: unknown }> {
   const { model } = opened;
-  const { tokens, prompt } = await choosePrompt(call, opened);
+  const { tokens, prompt } = await choosePrompt(call, given, opened);
   const tokenizer = await opened.tokenizer();
   const name = (id: number): string => tokenText(tokenizer, id);
   const shared = { tokens, beyondContext: call.options["beyond-context"] };
@@ -110,20 +124,18 @@ function shortPath(path: string): string {
   return short && short.length < path.length ? short : path;
 }
 
-interface Prompt {
+interface Start {
   readonly tokens: readonly number[];
-  /** The option that gives it, and its value. */
+  /** The option that gives the prompt, and its value. */
   readonly prompt: readonly [string, string];
 }
 
 /** The prompt given, or one that repeats itself: text where there is a tokenizer, else arbitrary ids. */
-async function choosePrompt(call: DemoCall, opened: Opened): Promise<Prompt> {
-  const { text, tokens } = call.options;
-  if (tokens !== undefined) return { tokens: await readRow(call, opened), prompt: ["--tokens", tokens] };
-  const chosen = text ?? ((await opened.tokenizer()) && (call.arguments[0] === undefined ? OWN_PROMPT : PROMPT));
-  if (chosen !== undefined) return { tokens: await encodeText(chosen, opened), prompt: ["--text", chosen] };
-  const ids = repeatingIds(opened.model.spec);
-  return { tokens: ids, prompt: ["--tokens", JSON.stringify(ids)] };
+async function choosePrompt(call: DemoCall, given: Prompt | undefined, opened: Opened): Promise<Start> {
+  const own = call.arguments[0] === undefined ? OWN_PROMPT : PROMPT;
+  const prompt = given ?? ((await opened.tokenizer()) ? { text: own } : { rows: [repeatingIds(opened.model.spec)] });
+  const [tokens = []] = await rowsOf(prompt, opened);
+  return { tokens, prompt: "text" in prompt ? ["--text", prompt.text] : ["--tokens", JSON.stringify(tokens)] };
 }
 
 /** Some ids twice over, the last one missing, so that the model can say it. */

@@ -2,14 +2,15 @@
 import type { Tokenizer } from "../../formats/tokenizer.js";
 import type { ScheduledEdit } from "../../runtime/edit.js";
 import type { GenerateRequest, Sampling } from "../../runtime/model.js";
-import { defineCommand, type Call } from "../command.js";
+import { defineCommand, type OptionValues } from "../command.js";
 import {
   EDIT_OPTIONS,
+  givenPrompt,
   MODEL_ARGUMENT,
   needTokenizer,
   PROMPT_OPTIONS,
   readEdits,
-  readPrompt,
+  rowsOf,
   RUN_OPTIONS,
   withModel,
   type Opened,
@@ -45,9 +46,7 @@ const OPTIONS = {
   ...RUN_OPTIONS,
 } as const;
 
-type GenerateCall = Call<typeof OPTIONS>;
-
-export const generate = defineCommand({
+export const generateCommand = defineCommand({
   name: "generate",
   summary: "Continues a prompt.",
   arguments: [MODEL_ARGUMENT],
@@ -57,13 +56,15 @@ export const generate = defineCommand({
     'generate models/induction --text "Mira Stone saw a fox near the river . Mira" --max-new 12',
     'generate MODEL --chat "Who are you?" --max-new 60 --temperature 0.7 --steer joy.safetensors@4×2',
   ],
-  run: (call) =>
-    withModel(call, async (opened) => {
-      const tokens = await promptOf(call, opened);
-      const edits = [...(await readEdits(call)), ...(await Promise.all(call.options.steer.map(steeringEdit)))];
-      const request = requestOf(call, tokens, edits);
+  async run(call) {
+    if (call.options.stop.includes("")) throw usage("--stop must not be empty");
+    const prompt = call.options.chat === undefined ? givenPrompt(call.options) : { chat: call.options.chat };
+    const edits = [...(await readEdits(call)), ...(await Promise.all(call.options.steer.map(steeringEdit)))];
+    return withModel(call, async (opened) => {
+      const tokens = "chat" in prompt ? [await chatRow(prompt.chat, opened)] : await rowsOf(prompt, opened);
+      const request = requestOf(call.options, tokens, edits);
       const tokenizer = request.stopStrings ? await needTokenizer(opened) : await opened.tokenizer();
-      const continuations = tokens.map((prompt) => continuationOf(prompt, tokenizer, { skipSpecialTokens: !call.options["ignore-eos"] }));
+      const continuations = tokens.map((row) => continuationOf(row, tokenizer, { skipSpecialTokens: !call.options["ignore-eos"] }));
       const streams = tokens.length === 1;
       const result = await opened.model.generate(request, {
         signal: call.signal,
@@ -75,17 +76,18 @@ export const generate = defineCommand({
       const { tokens: made, finish, cost } = result;
       const json = { tokens: made, ...(tokenizer && { text: texts }), finish, prompt: tokens, ms: cost.ms };
       return { json, text: streams ? "" : texts.map((text, row) => `row ${row}: ${text}`).join("\n") };
-    }),
+    });
+  },
 });
 
-async function promptOf(call: GenerateCall, opened: Opened): Promise<readonly (readonly number[])[]> {
-  if (call.options.chat === undefined) return readPrompt(call, opened);
+async function chatRow(message: string, opened: Opened): Promise<readonly number[]> {
   const { encodeChat } = await import("../../formats/chat.js");
-  return [encodeChat(await needTokenizer(opened), [{ role: "user", content: call.options.chat }]).ids];
+  return encodeChat(await needTokenizer(opened), [{ role: "user", content: message }]).ids;
 }
 
-function requestOf({ options }: GenerateCall, tokens: readonly (readonly number[])[], edits: readonly ScheduledEdit[]): GenerateRequest {
-  if (options.stop.includes("")) throw usage("--stop must not be empty");
+type Options = OptionValues<typeof OPTIONS>;
+
+function requestOf(options: Options, tokens: readonly (readonly number[])[], edits: readonly ScheduledEdit[]): GenerateRequest {
   return {
     tokens,
     edits,
@@ -99,7 +101,7 @@ function requestOf({ options }: GenerateCall, tokens: readonly (readonly number[
 }
 
 /** Greedy unless temperature or a cut of the distribution was given; a seed or penalty alone does not make it sample. */
-function samplingOf(options: GenerateCall["options"]): Sampling {
+function samplingOf(options: Options): Sampling {
   const fields = {
     temperature: options.temperature,
     topK: options["top-k"],
@@ -138,7 +140,7 @@ function continuationOf(
     end: () => add(stream?.end() ?? ""),
     text: () => text,
     whole(tokens) {
-      tokens.forEach(one.push);
+      for (const token of tokens) one.push(token);
       one.end();
       return text;
     },

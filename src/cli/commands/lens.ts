@@ -5,11 +5,12 @@ import type { Tokenizer } from "../../formats/tokenizer.js";
 import { defineCommand } from "../command.js";
 import {
   EDIT_OPTIONS,
+  givenPrompt,
   MODEL_ARGUMENT,
   PROMPT_OPTIONS,
   readEdits,
-  readPrompt,
   readToken,
+  rowsOf,
   RUN_OPTIONS,
   tokenText,
   unscheduled,
@@ -29,7 +30,7 @@ const OPTIONS = {
   ...RUN_OPTIONS,
 } as const;
 
-export const lens = defineCommand({
+export const lensCommand = defineCommand({
   name: "lens",
   summary: "Shows what each layer would predict if it were the last (the logit lens).",
   arguments: [MODEL_ARGUMENT],
@@ -39,17 +40,20 @@ export const lens = defineCommand({
     'lens models/induction --text "the cat sat near Mira Stone while the dog saw Mira" --target Stone --positions -1',
     "lens MODEL --tokens '[[1,2,3]]' --top 3 --layers 0..5 --json",
   ],
-  run: (call) =>
-    withModel(call, async (opened) => {
-      const { top, layers, positions, target } = call.options;
-      if (top < 1) throw usage("--top must be 1 or more");
+  async run(call) {
+    const { top, target } = call.options;
+    if (top < 1) throw usage("--top must be 1 or more");
+    const [layers, positions] = [parseIndices(call.options.layers, "--layers"), parseIndices(call.options.positions, "--positions")];
+    const prompt = givenPrompt(call.options);
+    const edits = unscheduled(await readEdits(call));
+    return withModel(call, async (opened) => {
       const request = {
-        tokens: await readPrompt(call, opened),
+        tokens: await rowsOf(prompt, opened),
         top,
-        edits: unscheduled(await readEdits(call)),
-        ...optional("layers", parseIndices(layers, "--layers")),
-        ...optional("positions", parseIndices(positions, "--positions")),
-        ...optional("target", target === undefined ? undefined : await readToken(target, opened)),
+        edits,
+        ...(layers && { layers }),
+        ...(positions && { positions }),
+        ...(target !== undefined && { target: await readToken(target, opened) }),
         beyondContext: call.options["beyond-context"],
       };
       const rows = await logitLens(opened.model, request, call);
@@ -57,12 +61,9 @@ export const lens = defineCommand({
       const look = { name: (id: number) => tokenText(tokenizer, id), colour: call.colour, columns: call.columns };
       const text = rows.map((row, i) => describeRow(row, rows.length > 1 ? i : undefined, look)).join("\n\n");
       return { json: { rows: rows.map((row) => jsonRow(row, tokenizer)) }, text };
-    }),
+    });
+  },
 });
-
-function optional<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
-  return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
-}
 
 function describeRow(row: LensRow, index: number | undefined, look: Look): string {
   const title = index === undefined ? [] : [`row ${index}`];

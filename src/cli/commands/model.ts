@@ -52,7 +52,7 @@ export interface PointFacts extends Partial<Omit<Refusal, "what">> {
   readonly layers?: readonly number[] | true;
 }
 
-export interface TokenizerFacts {
+interface TokenizerFacts {
   readonly vocab: number;
   readonly bos?: number;
   readonly eos: readonly number[];
@@ -60,7 +60,7 @@ export interface TokenizerFacts {
   readonly chatTemplates: readonly string[];
 }
 
-export const model = defineCommand({
+export const modelCommand = defineCommand({
   name: "model",
   summary: "Shows what a model is made of and which points it has.",
   arguments: [MODEL_ARGUMENT],

@@ -2,11 +2,21 @@
 import type { Tensor } from "../../base/tensor.js";
 import { tensor } from "../../base/tensor.js";
 import { defineCommand } from "../command.js";
-import { EDIT_OPTIONS, MODEL_ARGUMENT, PROMPT_OPTIONS, readEdits, readPrompt, RUN_OPTIONS, unscheduled, withModel } from "../inputs.js";
+import {
+  EDIT_OPTIONS,
+  givenPrompt,
+  MODEL_ARGUMENT,
+  PROMPT_OPTIONS,
+  readEdits,
+  rowsOf,
+  RUN_OPTIONS,
+  unscheduled,
+  withModel,
+} from "../inputs.js";
 import { parseAddresses } from "../lists.js";
 import { counted } from "../wording.js";
 
-export const read = defineCommand({
+export const readCommand = defineCommand({
   name: "read",
   summary: "Writes the values of points to a safetensors file.",
   arguments: [MODEL_ARGUMENT],
@@ -26,13 +36,14 @@ export const read = defineCommand({
     `read models/induction --text "the cat met the" --points "resid_post.*,pattern.1" --out run.safetensors`,
     "read MODEL --tokens '[[1,2,3],[4,5]]' --points all --edits edits.json --vectors vectors.safetensors --out run.safetensors",
   ],
-  run: (call) =>
-    withModel(call, async (opened) => {
-      const { points, out } = call.options;
-      const edits = unscheduled(await readEdits(call));
-      const tokens = await readPrompt(call, opened);
-      const beyondContext = call.options["beyond-context"];
-      const request = { tokens, read: parseAddresses(points!), edits, logits: false, beyondContext } as const;
+  async run(call) {
+    const { points, out } = call.options;
+    const read = parseAddresses(points!);
+    const prompt = givenPrompt(call.options);
+    const edits = unscheduled(await readEdits(call));
+    return withModel(call, async (opened) => {
+      const tokens = await rowsOf(prompt, opened);
+      const request = { tokens, read, edits, logits: false, beyondContext: call.options["beyond-context"] } as const;
       const { activations, lengths, cost } = await opened.model.forward(request, call);
       const { writeSafetensors } = await import("../../formats/safetensors-writer.js");
       writeSafetensors(out!, { ...activations, lengths: tensor(Int32Array.from(lengths), [lengths.length], ["batch"]) });
@@ -40,7 +51,8 @@ export const read = defineCommand({
         json: { out, lengths, tensors: shapesOf(activations), ms: cost.ms },
         text: `${counted(Object.keys(activations).length, "tensor")} of ${counted(lengths.length, "row")} written to ${out}`,
       };
-    }),
+    });
+  },
 });
 
 function shapesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, object> {

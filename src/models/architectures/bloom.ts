@@ -12,11 +12,27 @@ export const bloom: Family = {
     const layers = config.count(["num_hidden_layers", "n_layer"], 2);
     const eps = config.positive("layer_norm_epsilon", 1e-5);
     const p = source.prefix("word_embeddings.weight", "transformer.", "");
-    const tokens = source.embedding(`${p}word_embeddings.weight`, { vocab: config.count("vocab_size", 250880), width: dModel }, { head: "lm_head.weight", default: true });
+    const tokens = source.embedding(
+      `${p}word_embeddings.weight`,
+      { vocab: config.count("vocab_size", 250880), width: dModel },
+      { head: "lm_head.weight", default: true },
+    );
     if (config.flag("slow_but_exact", false) && config.count("pretraining_tp", 1) > 1) {
-      throw refuse({ what: "cannot honour slow_but_exact with pretraining_tp above 1", why: "transformers drops the output biases then", instead: "set slow_but_exact to false" });
+      throw refuse({
+        what: "cannot honour slow_but_exact with pretraining_tp above 1",
+        why: "transformers drops the output biases then",
+        instead: "set slow_but_exact to false",
+      });
     }
-    config.ignore("pretraining_tp", "seq_length", "masked_softmax_fusion", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv", "unk_token_id");
+    config.ignore(
+      "pretraining_tp",
+      "seq_length",
+      "masked_softmax_fusion",
+      "offset_alibi",
+      "skip_bias_add",
+      "skip_bias_add_qkv",
+      "unk_token_id",
+    );
     config.ignore("attention_softmax_in_fp32", "bias_dropout_fusion", "n_inner");
     return source.assemble({
       family: "bloom",
@@ -30,8 +46,7 @@ export const bloom: Family = {
 };
 
 function block(source: Source, p: string, { dModel, eps }: { dModel: number; eps: number }): LayerSpec {
-  const { heads } = source.heads({ heads: ["num_attention_heads", "n_head"] });
-  const dHead = source.headSize(dModel, heads);
+  const { heads, dHead } = source.evenHeads(dModel, ["num_attention_heads", "n_head"], 8);
   const dMlp = 4 * dModel;
   return {
     wiring: "sequential",
@@ -40,7 +55,11 @@ function block(source: Source, p: string, { dModel, eps }: { dModel: number; eps
       heads,
       kvHeads: heads,
       dHead,
-      qkv: { kind: "packed", order: "per_head", linear: source.linear(`${p}self_attention.query_key_value`, dModel, 3 * dModel, { bias: true }) },
+      qkv: {
+        kind: "packed",
+        order: "per_head",
+        linear: source.linear(`${p}self_attention.query_key_value`, dModel, 3 * dModel, { bias: true }),
+      },
       out: source.linear(`${p}self_attention.dense`, dModel, dModel, { bias: true }),
       scale: dHead ** -0.5,
       alibi: alibiSlopes(heads),

@@ -7,7 +7,16 @@ export const gemma: Family = {
   modelTypes: ["gemma"],
   spec(source) {
     const { config } = source;
-    const sizes = readSizes(source, { dModel: 3072, layers: 28, kvHeads: 16, dHead: 256, dMlp: 24576, vocab: 256000, maxPositions: 8192 });
+    const sizes = readSizes(source, {
+      dModel: 3072,
+      layers: 28,
+      heads: 16,
+      kvHeads: 16,
+      dHead: 256,
+      dMlp: 24576,
+      vocab: 256000,
+      maxPositions: 8192,
+    });
     const { dModel, eps } = sizes;
     const bias = config.flag("attention_bias", false);
     const stated = source.activation("hidden_act", "gelu_pytorch_tanh");

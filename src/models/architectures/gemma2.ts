@@ -9,9 +9,18 @@ export const gemma2: Family = {
   modelTypes: ["gemma2"],
   spec(source) {
     const { config } = source;
-    const sizes = readSizes(source, { dModel: 2304, layers: 26, kvHeads: 4, dHead: 256, dMlp: 9216, vocab: 256000, maxPositions: 8192 });
+    const sizes = readSizes(source, {
+      dModel: 2304,
+      layers: 26,
+      heads: 8,
+      kvHeads: 4,
+      dHead: 256,
+      dMlp: 9216,
+      vocab: 256000,
+      maxPositions: 8192,
+    });
     const kinds = source.layerKinds(sizes.layers, (layer) => layer % 2 === 0);
-    const window = config.count("sliding_window", 4096);
+    const window = source.window(kinds, 4096);
     const bias = config.flag("attention_bias", false);
     const scale = config.positive("query_pre_attn_scalar", 256) ** -0.5;
     const softcap = capOf(source, "attn_logit_softcapping", 50);
@@ -25,14 +34,15 @@ export const gemma2: Family = {
       plusOne: true,
       embeddingMultiplier: Math.sqrt(sizes.dModel),
       head: finalCap === undefined ? {} : { softcap: finalCap },
-      layer: (p, index) => sandwich(source, p, sizes, { activation, attention: { ...shared, window: kinds[index] === "sliding" ? window : undefined } }),
+      layer: (p, index) =>
+        sandwich(source, p, sizes, { activation, attention: { ...shared, window: kinds[index] === "sliding" ? window : undefined } }),
     });
   },
 };
 
 /** A soft cap: the configuration class has one by default, `null` switches it off. */
 function capOf({ config }: Source, key: string, fallback: number): number | undefined {
-  return config.states(key) ? config.optionalNumber(key) : fallback;
+  return config.states(key) ? config.optionalPositive(key) : fallback;
 }
 
 /** A block with a norm before and after each sublayer. */

@@ -3,7 +3,7 @@ import type { Config } from "../config.js";
 import type { Family } from "../family.js";
 import { assembleLlama, readSizes } from "../llama-shape.js";
 import { rotaryOf } from "../rope-config.js";
-import { Source } from "../source.js";
+import type { Source } from "../source.js";
 import type { ModelSpec, RotarySpec } from "../spec.js";
 import { sandwich } from "./gemma2.js";
 
@@ -16,25 +16,28 @@ export const gemma3: Family = { modelTypes: ["gemma3_text"], spec: (source) => t
 /** The multimodal wrapper: its text tower, for text alone. */
 export const gemma3Wrapper: Family = {
   modelTypes: ["gemma3"],
-  spec(source) {
-    const { config } = source;
-    config.ignore("vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "image_token_index");
-    config.ignore("boi_token_id", "eoi_token_id", "image_token_id");
-    const text = config.object("text_config");
-    if (!text) throw config.wrong("text_config", "an object", undefined);
-    return textModel(source.with(text), { caps: false });
-  },
+  inside: "text_config",
+  spec: (source) => textModel(source, { caps: false }),
 };
 
 function textModel(source: Source, { caps }: { caps: boolean }): ModelSpec {
   const { config } = source;
-  const sizes = readSizes(source, { dModel: 2304, layers: 26, kvHeads: 4, dHead: 256, dMlp: 9216, vocab: 262208, maxPositions: 131072 });
+  const sizes = readSizes(source, {
+    dModel: 2304,
+    layers: 26,
+    heads: 8,
+    kvHeads: 4,
+    dHead: 256,
+    dMlp: 9216,
+    vocab: 262208,
+    maxPositions: 131072,
+  });
   const pattern = config.count("sliding_window_pattern", 6);
   const kinds = source.layerKinds(sizes.layers, (layer) => (layer + 1) % pattern !== 0);
-  const window = config.count("sliding_window", 4096);
+  const window = source.window(kinds, 4096);
   const bias = config.flag("attention_bias", false);
   const scale = config.positive("query_pre_attn_scalar", 256) ** -0.5;
-  const softcap = config.optionalNumber("final_logit_softcapping");
+  const softcap = config.optionalPositive("final_logit_softcapping");
   const activation = source.activation("hidden_activation", "gelu_pytorch_tanh");
   config.ignore("hidden_act", "attn_logit_softcapping", "_sliding_window_pattern", "cache_implementation");
   const shared = { bias: { qkv: bias, out: bias }, scale, qkNorm: { over: "head", plusOne: true } } as const;
@@ -58,6 +61,8 @@ function rotaries(config: Config, sizes: { dHead: number; maxPositions: number }
   const nested = config.object("rope_parameters");
   const global = nested?.object("full_attention");
   const local = nested?.object("sliding_attention");
+  const [stray] = nested?.unread() ?? [];
+  if (stray !== undefined) throw config.refused("rope_parameters", stray, "it holds full_attention and sliding_attention here");
   const localTheta = config.positive("rope_local_base_freq", 10_000);
   const one = (theta: number, parameters: Config | undefined): RotarySpec =>
     rotaryOf(config, { theta, ...sizes, thetaKey: "rope_theta", ...(parameters && { parameters }) });

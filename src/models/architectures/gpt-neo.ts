@@ -1,5 +1,5 @@
 /** @file GPT-Neo (Black et al. 2021): GPT-2's shape, unscaled scores, global and windowed layers in turn. */
-import { refuse } from "../../base/errors.js";
+import type { Config } from "../config.js";
 import type { Family } from "../family.js";
 import type { LayerSpec } from "../spec.js";
 import type { Source } from "../source.js";
@@ -14,7 +14,11 @@ export const gptNeo: Family = {
     const eps = config.positive("layer_norm_epsilon", 1e-5);
     const kinds = layerKinds(source, layers);
     const p = source.prefix("wte.weight", "transformer.", "");
-    const tokens = source.embedding(`${p}wte.weight`, { vocab: config.count("vocab_size", 50257), width: dModel }, { head: "lm_head.weight", default: true });
+    const tokens = source.embedding(
+      `${p}wte.weight`,
+      { vocab: config.count("vocab_size", 50257), width: dModel },
+      { head: "lm_head.weight", default: true },
+    );
     return source.assemble({
       family: "gpt_neo",
       dModel,
@@ -28,9 +32,8 @@ export const gptNeo: Family = {
 
 function block(source: Source, p: string, { dModel, eps, local }: { dModel: number; eps: number; local: boolean }): LayerSpec {
   const { config } = source;
-  const { heads, kvHeads } = source.heads({ heads: ["num_attention_heads", "num_heads"] });
-  const dHead = source.headSize(dModel, heads);
-  const dMlp = config.has("intermediate_size") ? config.count("intermediate_size") : 4 * dModel;
+  const { heads, dHead } = source.evenHeads(dModel, ["num_attention_heads", "num_heads"], 16);
+  const dMlp = config.optionalCount("intermediate_size") ?? 4 * dModel;
   const project = (name: string) => source.linear(`${p}attn.attention.${name}_proj`, dModel, dModel);
   const window = config.count("window_size", 256);
   return {
@@ -38,7 +41,7 @@ function block(source: Source, p: string, { dModel, eps, local }: { dModel: numb
     ln1: source.layerNorm(`${p}ln_1`, dModel, eps),
     attention: {
       heads,
-      kvHeads,
+      kvHeads: heads,
       dHead,
       qkv: { kind: "separate", q: project("q"), k: project("k"), v: project("v") },
       out: source.linear(`${p}attn.attention.out_proj`, dModel, dModel, { bias: true }),
@@ -60,16 +63,24 @@ function block(source: Source, p: string, { dModel, eps, local }: { dModel: numb
 function layerKinds({ config }: Source, layers: number): readonly unknown[] {
   const stated = config.list("attention_layers");
   const types = config.list("attention_types") ?? [[["global", "local"], 12]];
-  const kinds = stated ?? types.flatMap((entry) => repeated(entry, layers));
-  if (kinds.length !== layers) throw config.wrong(stated ? "attention_layers" : "attention_types", `a pattern of ${layers} layers`, stated ?? types);
+  const kinds = stated ?? writtenOut(config, types, layers);
+  if (kinds.length !== layers)
+    throw config.wrong(stated ? "attention_layers" : "attention_types", `a pattern of ${layers} layers`, stated ?? types);
   const strange = kinds.find((kind) => kind !== "global" && kind !== "local");
-  if (strange !== undefined) throw refuse({ what: `cannot honour the attention ${JSON.stringify(strange)}`, why: "only global and local are known" });
+  if (strange !== undefined)
+    throw config.refused(stated ? "attention_layers" : "attention_types", strange, "only global and local are known");
   return kinds;
+}
 
-  function repeated(entry: unknown, limit: number): unknown[] {
+/** Pairs of a pattern and how often it comes, written out; `most` bounds the result. */
+function writtenOut(config: Config, types: readonly unknown[], most: number): unknown[] {
+  const kinds: unknown[] = [];
+  for (const entry of types) {
     const [pattern, times] = Array.isArray(entry) ? (entry as unknown[]) : [];
-    const isPair = Array.isArray(pattern) && typeof times === "number" && times >= 0 && times * pattern.length <= limit;
-    if (!isPair) throw config.wrong("attention_types", `pairs of a pattern and a count, ${limit} layers in all`, types);
-    return Array.from({ length: times }, () => pattern as unknown[]).flat();
+    const isPair = Array.isArray(pattern) && pattern.length > 0 && Number.isInteger(times) && (times as number) >= 0;
+    const length = isPair ? kinds.length + (times as number) * pattern.length : Infinity;
+    if (length > most) throw config.wrong("attention_types", `pairs of a pattern and a count, ${most} layers in all`, types);
+    while (kinds.length < length) kinds.push(...(pattern as unknown[]));
   }
+  return kinds;
 }

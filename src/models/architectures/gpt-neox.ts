@@ -10,14 +10,26 @@ export const gptNeox: Family = {
     const { config } = source;
     const dModel = config.count("hidden_size", 6144);
     const layers = config.count("num_hidden_layers", 44);
-    const { heads } = source.heads({ heads: "num_attention_heads" });
-    const dHead = source.headSize(dModel, heads);
+    const { heads, dHead } = source.evenHeads(dModel, ["num_attention_heads"], 64);
+    config.refuseIf("head_dim", (size) => size !== dHead, `heads have ${dHead} coordinates, and transformers turns by a head of head_dim`);
     const maxPositions = config.count("max_position_embeddings", 2048);
     const eps = config.positive("layer_norm_eps", 1e-5);
-    const rotary = rotaryOf(config, { theta: 10000, dHead, maxPositions, partial: 0.25, oddSizes: true, thetaKey: "rotary_emb_base", partialKey: "rotary_pct" });
+    const rotary = rotaryOf(config, {
+      theta: 10000,
+      dHead,
+      maxPositions,
+      partial: 0.25,
+      oddSizes: true,
+      thetaKey: "rotary_emb_base",
+      partialKey: "rotary_pct",
+    });
     const p = source.prefix("embed_in.weight", "gpt_neox.", "");
     const head = source.either("embed_out.weight", "lm_head.weight").replace(".weight", "");
-    const tokens = source.embedding(`${p}embed_in.weight`, { vocab: config.count("vocab_size", 50432), width: dModel }, { head: `${head}.weight`, default: false });
+    const tokens = source.embedding(
+      `${p}embed_in.weight`,
+      { vocab: config.count("vocab_size", 50432), width: dModel },
+      { head: `${head}.weight`, default: false },
+    );
     config.ignore("rope_theta", "is_decoder");
     return source.assemble({
       family: "gpt_neox",

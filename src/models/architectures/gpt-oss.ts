@@ -1,20 +1,30 @@
 /** @file gpt-oss (OpenAI 2025): attention sinks, alternating windows, YaRN, clamped experts with gate and up columns in turn. */
-import { refuse } from "../../base/errors.js";
 import { sizeOf } from "../../base/tensor.js";
 import type { Config } from "../config.js";
 import type { Family } from "../family.js";
 import { assembleLlama, attentionOf, preNorms, readSizes, type Sizes } from "../llama-shape.js";
 import { rotaryOf } from "../rope-config.js";
 import type { Source } from "../source.js";
-import type { ExpertsSpec, ExpertSpec, RotarySpec, WeightRef } from "../spec.js";
+import type { ExpertsSpec, ExpertSpec, LinearSpec, PackedLinearSpec, RotarySpec, WeightRef } from "../spec.js";
 
 export const gptOss: Family = {
   modelTypes: ["gpt_oss"],
+  quantised: ["mxfp4"],
   spec(source) {
     const { config } = source;
-    const sizes = readSizes(source, { dModel: 2880, layers: 36, kvHeads: 8, dHead: 64, eps: 1e-5, dMlp: 2880, vocab: 201088, maxPositions: 131072 });
+    const sizes = readSizes(source, {
+      dModel: 2880,
+      layers: 36,
+      heads: 64,
+      kvHeads: 8,
+      dHead: 64,
+      eps: 1e-5,
+      dMlp: 2880,
+      vocab: 201088,
+      maxPositions: 131072,
+    });
     const kinds = source.layerKinds(sizes.layers, (layer) => layer % 2 === 0);
-    const window = config.count("sliding_window", 128);
+    const window = source.window(kinds, 128);
     const bias = config.flag("attention_bias", true);
     config.ignore("hidden_act", "initial_context_length", "experts_per_token");
     return assembleLlama(source, "gpt_oss", sizes, {
@@ -46,21 +56,17 @@ function rotary(config: Config, sizes: Sizes): RotarySpec {
 
 function experts(source: Source, p: string, { dModel, dMlp }: Sizes): ExpertsSpec {
   const { config } = source;
-  if (source.has(`${p}experts.gate_up_proj_blocks`)) {
-    throw refuse({ what: "cannot read the experts", why: "they are stored in MXFP4", instead: "save the model in bfloat16: from_pretrained(…, dtype=…).save_pretrained(…)" });
-  }
   const count = config.count(["num_local_experts", "num_experts"], 128);
   const topK = config.count("num_experts_per_tok", 4);
   if (topK > count) throw config.wrong("num_experts_per_tok", `at most ${count}`, topK);
-  const one = (name: string, index: number, ...shape: number[]): WeightRef => {
-    return { name: `${p}experts.${name}`, shape, stored: [count, ...shape], offset: index * sizeOf(shape) };
-  };
+  const alpha = config.number("swiglu_alpha", 1.702);
+  const limit = config.positive("swiglu_limit", 7);
   const expert = (index: number): ExpertSpec => ({
     kind: "clamped",
-    gateUp: { weight: one("gate_up_proj", index, dModel, 2 * dMlp), bias: one("gate_up_proj_bias", index, 2 * dMlp), layout: "in_out", in: dModel, out: 2 * dMlp },
-    down: { weight: one("down_proj", index, dMlp, dModel), bias: one("down_proj_bias", index, dModel), layout: "in_out", in: dMlp, out: dModel },
-    alpha: config.number("swiglu_alpha", 1.702),
-    limit: config.positive("swiglu_limit", 7),
+    gateUp: expertMap(source, `${p}experts.gate_up_proj`, { index, count, in: dModel, out: 2 * dMlp }),
+    down: expertMap(source, `${p}experts.down_proj`, { index, count, in: dMlp, out: dModel }),
+    alpha,
+    limit,
     dMlp,
   });
   return {
@@ -71,4 +77,24 @@ function experts(source: Source, p: string, { dModel, dMlp }: Sizes): ExpertsSpe
     normalise: false,
     experts: Array.from({ length: count }, (_, index) => expert(index)),
   };
+}
+
+interface ExpertShape {
+  readonly index: number;
+  readonly count: number;
+  readonly in: number;
+  readonly out: number;
+}
+
+/** One expert's matrix and bias out of the tensors that hold all experts': floats `[expert, in, out]`, or MXFP4 blocks and scales. */
+function expertMap(source: Source, name: string, shape: ExpertShape): LinearSpec | PackedLinearSpec {
+  const { index, count, in: input, out } = shape;
+  const piece = (tensor: string, ...size: number[]): WeightRef =>
+    source.part({ name: tensor, shape: size, stored: [count, ...size], offset: index * sizeOf(size) });
+  const bias = piece(`${name}_bias`, out);
+  if (!source.has(`${name}_blocks`)) return { weight: piece(name, input, out), bias, layout: "in_out", in: input, out };
+  if (input % 32 !== 0) throw source.config.wrong("intermediate_size", "a multiple of 32, since MXFP4 has blocks of 32", input);
+  const blocks: WeightRef = { ...piece(`${name}_blocks`, out, input / 32, 16), holds: "bytes" };
+  const scales: WeightRef = { ...piece(`${name}_scales`, out, input / 32), holds: "bytes" };
+  return { weight: { blocks, scales }, bias, layout: "mxfp4", in: input, out };
 }

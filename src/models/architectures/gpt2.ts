@@ -13,7 +13,11 @@ export const gpt2: Family = {
     const eps = config.positive("layer_norm_epsilon", 1e-5);
     const p = source.prefix("wte.weight", "transformer.", "");
     const head = "lm_head";
-    const tokens = source.embedding(`${p}wte.weight`, { vocab: config.count("vocab_size", 50257), width: dModel }, { head: `${head}.weight`, default: true });
+    const tokens = source.embedding(
+      `${p}wte.weight`,
+      { vocab: config.count("vocab_size", 50257), width: dModel },
+      { head: `${head}.weight`, default: true },
+    );
     config.ignore("reorder_and_upcast_attn", "n_ctx", "summary_type");
     config.refuseIf("add_cross_attention", (value) => value === true, "there is no encoder for it to attend to");
     return source.assemble({
@@ -21,7 +25,7 @@ export const gpt2: Family = {
       dModel,
       context: { length: positions, hard: true },
       embedding: { tokens, positions: { weight: source.weight(`${p}wpe.weight`, positions, dModel), offset: 0 } },
-      layers: Array.from({ length: layers }, (_, layer) => block(source, `${p}h.${layer}.`, { layer, dModel, eps })),
+      layers: Array.from({ length: layers }, (_, layer) => block(source, p, { layer, dModel, eps })),
       head: { norm: source.layerNorm(`${p}ln_f`, dModel, eps), unembed: source.unembed([head], tokens, { tied: true }) },
     });
   },
@@ -29,27 +33,27 @@ export const gpt2: Family = {
 
 function block(source: Source, p: string, { layer, dModel, eps }: { layer: number; dModel: number; eps: number }): LayerSpec {
   const { config } = source;
-  const { heads, kvHeads } = source.heads({ heads: ["num_attention_heads", "n_head"] });
-  const dHead = source.headSize(dModel, heads);
-  const dMlp = config.has("n_inner") ? config.count("n_inner") : 4 * dModel;
-  const stored = { bias: "if_present", layout: "in_out" } as const;
+  const { heads, dHead } = source.evenHeads(dModel, ["num_attention_heads", "n_head"], 12);
+  const dMlp = config.optionalCount("n_inner") ?? 4 * dModel;
+  const map = (name: string, input: number, out: number) =>
+    source.linear(`${p}h.${layer}.${name}`, input, out, { bias: source.has(`${p}h.0.${name}.bias`), layout: "in_out" });
   const scale = config.flag("scale_attn_weights", true) ? dHead ** -0.5 : 1;
   return {
     wiring: "sequential",
-    ln1: source.layerNorm(`${p}ln_1`, dModel, eps),
+    ln1: source.layerNorm(`${p}h.${layer}.ln_1`, dModel, eps),
     attention: {
       heads,
-      kvHeads,
+      kvHeads: heads,
       dHead,
-      qkv: { kind: "packed", order: "blocks", linear: source.linear(`${p}attn.c_attn`, dModel, 3 * dModel, stored) },
-      out: source.linear(`${p}attn.c_proj`, dModel, dModel, stored),
+      qkv: { kind: "packed", order: "blocks", linear: map("attn.c_attn", dModel, 3 * dModel) },
+      out: map("attn.c_proj", dModel, dModel),
       scale: config.flag("scale_attn_by_inverse_layer_idx", false) ? scale / (layer + 1) : scale,
     },
-    ln2: source.layerNorm(`${p}ln_2`, dModel, eps),
+    ln2: source.layerNorm(`${p}h.${layer}.ln_2`, dModel, eps),
     mlp: {
       kind: "plain",
-      in: source.linear(`${p}mlp.c_fc`, dModel, dMlp, stored),
-      out: source.linear(`${p}mlp.c_proj`, dMlp, dModel, stored),
+      in: map("mlp.c_fc", dModel, dMlp),
+      out: map("mlp.c_proj", dMlp, dModel),
       activation: source.activation("activation_function", "gelu_new"),
       dMlp,
     },

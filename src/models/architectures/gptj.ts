@@ -10,13 +10,16 @@ export const gptj: Family = {
     const dModel = config.count(["hidden_size", "n_embd"], 4096);
     const layers = config.count(["num_hidden_layers", "n_layer"], 28);
     const positions = config.count(["max_position_embeddings", "n_positions"], 2048);
-    const { heads } = source.heads({ heads: ["num_attention_heads", "n_head"] });
+    const { heads, dHead } = source.evenHeads(dModel, ["num_attention_heads", "n_head"], 16);
     const dims = config.count("rotary_dim", 64);
-    const dHead = source.headSize(dModel, heads);
     if (dims > dHead || dims % 2 !== 0) throw config.wrong("rotary_dim", `an even number up to ${dHead}`, dims);
     const eps = config.positive("layer_norm_epsilon", 1e-5);
     const p = source.prefix("wte.weight", "transformer.", "");
-    const tokens = source.embedding(`${p}wte.weight`, { vocab: config.count("vocab_size", 50400), width: dModel }, { head: "lm_head.weight", default: false });
+    const tokens = source.embedding(
+      `${p}wte.weight`,
+      { vocab: config.count("vocab_size", 50400), width: dModel },
+      { head: "lm_head.weight", default: false },
+    );
     return source.assemble({
       family: "gptj",
       dModel,
@@ -35,7 +38,7 @@ export const gptj: Family = {
 function block(source: Source, p: string, size: { dModel: number; heads: number; dHead: number; eps: number }): LayerSpec {
   const { dModel, heads, dHead, eps } = size;
   const { config } = source;
-  const dMlp = config.has("n_inner") ? config.count("n_inner") : 4 * dModel;
+  const dMlp = config.optionalCount("n_inner") ?? 4 * dModel;
   const project = (name: string) => source.linear(`${p}attn.${name}_proj`, dModel, dModel);
   return {
     wiring: "parallel",

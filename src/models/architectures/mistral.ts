@@ -8,7 +8,7 @@ export const mistral: Family = {
   spec(source) {
     const { config } = source;
     const sizes = readSizes(source, { kvHeads: 8, dMlp: 14336, maxPositions: 131072 });
-    const window = config.states("sliding_window") ? config.optionalNumber("sliding_window") : 4096;
+    const window = config.states("sliding_window") ? config.optionalCount("sliding_window") : 4096;
     const activation = source.activation("hidden_act", "silu");
     config.ignore("layer_types", "attention_bias");
     return assembleLlama(source, "mistral", sizes, {

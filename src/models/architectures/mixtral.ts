@@ -11,7 +11,7 @@ export const mixtral: Family = {
   spec(source) {
     const { config } = source;
     const sizes = readSizes(source, { kvHeads: 8, eps: 1e-5, dMlp: 14336, maxPositions: 131072 });
-    const window = config.optionalNumber("sliding_window");
+    const window = config.optionalCount("sliding_window");
     config.ignore("attention_bias", "layer_types");
     return assembleLlama(source, "mixtral", sizes, {
       rotaries: [rotaryOf(config, { theta: 1_000_000, ...sizes })],

@@ -13,12 +13,16 @@ export const opt: Family = {
     const dModel = config.count("hidden_size", 768);
     const layers = config.count("num_hidden_layers", 12);
     const positions = config.count("max_position_embeddings", 2048);
-    const width = config.count("word_embed_proj_dim", dModel);
+    const width = config.optionalCount("word_embed_proj_dim") ?? dModel;
     const normBefore = config.flag("do_layer_norm_before", true);
     const affine = config.flag("layer_norm_elementwise_affine", true);
     const hasFinalNorm = normBefore && !config.flag("_remove_final_layer_norm", false);
     const p = source.prefix("embed_tokens.weight", "model.decoder.", "decoder.", "");
-    const tokens = source.embedding(`${p}embed_tokens.weight`, { vocab: config.count("vocab_size", 50272), width }, { head: "lm_head.weight", default: true });
+    const tokens = source.embedding(
+      `${p}embed_tokens.weight`,
+      { vocab: config.count("vocab_size", 50272), width },
+      { head: "lm_head.weight", default: true },
+    );
     const rows = positions + POSITION_OFFSET;
     return source.assemble({
       family: "opt",
@@ -42,8 +46,7 @@ export const opt: Family = {
 function block(source: Source, p: string, how: { dModel: number; affine: boolean; normBefore: boolean }): LayerSpec {
   const { dModel, affine, normBefore } = how;
   const { config } = source;
-  const { heads } = source.heads({ heads: "num_attention_heads" });
-  const dHead = source.headSize(dModel, heads);
+  const { heads, dHead } = source.evenHeads(dModel, ["num_attention_heads"], 12);
   const dMlp = config.count("ffn_dim", 3072);
   const bias = config.flag("enable_bias", true);
   const project = (name: string) => source.linear(`${p}self_attn.${name}_proj`, dModel, dModel, { bias });

@@ -12,10 +12,14 @@ export const phi: Family = {
     const layers = config.count("num_hidden_layers", 24);
     const maxPositions = config.count("max_position_embeddings", 2048);
     const eps = config.positive("layer_norm_eps", 1e-5);
-    const { heads, kvHeads } = source.heads({ heads: "num_attention_heads", kv: { key: "num_key_value_heads" } });
+    const { heads, kvHeads } = source.heads({ heads: 32 });
     const dHead = source.headSize(dModel, heads);
     const p = source.prefix("embed_tokens.weight", "model.", "");
-    const tokens = source.embedding(`${p}embed_tokens.weight`, { vocab: config.count("vocab_size", 51200), width: dModel }, { head: "lm_head.weight", default: false });
+    const tokens = source.embedding(
+      `${p}embed_tokens.weight`,
+      { vocab: config.count("vocab_size", 51200), width: dModel },
+      { head: "lm_head.weight", default: false },
+    );
     const size = { dModel, heads, kvHeads, dHead, eps };
     return source.assemble({
       family: "phi",
@@ -45,7 +49,12 @@ function block(source: Source, p: string, size: { dModel: number; heads: number;
       heads,
       kvHeads,
       dHead,
-      qkv: { kind: "separate", q: project("q_proj", heads * dHead), k: project("k_proj", kvHeads * dHead), v: project("v_proj", kvHeads * dHead) },
+      qkv: {
+        kind: "separate",
+        q: project("q_proj", heads * dHead),
+        k: project("k_proj", kvHeads * dHead),
+        v: project("v_proj", kvHeads * dHead),
+      },
       out: source.linear(`${p}self_attn.dense`, heads * dHead, dModel, { bias: true }),
       scale: dHead ** -0.5,
       rotary: 0,

@@ -10,12 +10,20 @@ export const phi3: Family = {
   spec(source) {
     const { config } = source;
     const sizes = readSizes(source, { dModel: 3072, eps: 1e-5, dMlp: 8192, vocab: 32064, maxPositions: 4096 });
-    const window = config.optionalNumber("sliding_window");
+    const window = config.optionalCount("sliding_window");
     const activation = source.activation("hidden_act", "silu");
     const original = config.count("original_max_position_embeddings", 4096);
     config.ignore("attention_bias", "layer_types");
     const renamed = { su: "longrope", yarn: "longrope" } as const;
-    const rotary = rotaryOf(config, { theta: 10000, ...sizes, partial: 1, oddSizes: true, types: ["default", "longrope"], renamed, original });
+    const rotary = rotaryOf(config, {
+      theta: 10000,
+      ...sizes,
+      partial: 1,
+      oddSizes: true,
+      types: ["default", "longrope"],
+      renamed,
+      original,
+    });
     const spec = assembleLlama(source, "phi3", sizes, {
       rotaries: [rotary],
       tied: false,

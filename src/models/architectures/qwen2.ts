@@ -28,12 +28,15 @@ export const qwen2: Family = {
 /** Each layer's window, if any: layers from `max_window_layers` on when `use_sliding_window` is set, or as `layer_types` says. */
 export function qwenWindows(source: Source, layers: number): readonly (number | undefined)[] {
   const { config } = source;
-  const stated = config.states("sliding_window") ? config.optionalNumber("sliding_window") : 4096;
+  const stated = config.states("sliding_window") ? config.optionalCount("sliding_window") : 4096;
   const window = config.flag("use_sliding_window", false) ? stated : undefined;
   const from = config.has("max_window_layers") ? config.number("max_window_layers") : 28;
   const kinds = source.layerKinds(layers, (layer) => window !== undefined && layer >= from);
   if (window === undefined && kinds.includes("sliding")) {
-    throw refuse({ what: "cannot honour sliding layers in layer_types", why: "use_sliding_window is false or sliding_window null, so they have no width" });
+    throw refuse({
+      what: "cannot honour sliding layers in layer_types",
+      why: "use_sliding_window is false or sliding_window null, so they have no width",
+    });
   }
   return kinds.map((kind) => (kind === "sliding" ? window : undefined));
 }

@@ -11,7 +11,7 @@ export const qwen3Moe: Family = {
   spec(source) {
     const { config } = source;
     const sizes = readSizes(source, { dModel: 2048, layers: 24, kvHeads: 4, dMlp: 6144, vocab: 151936, maxPositions: 32768 });
-    const stated = config.states("sliding_window") ? config.optionalNumber("sliding_window") : 4096;
+    const stated = config.states("sliding_window") ? config.optionalCount("sliding_window") : 4096;
     const window = config.flag("use_sliding_window", false) ? stated : undefined;
     const bias = config.flag("attention_bias", false);
     const activation = source.activation("hidden_act", "silu");

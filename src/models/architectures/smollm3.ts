@@ -8,12 +8,11 @@ export const smollm3: Family = {
   modelTypes: ["smollm3"],
   spec(source) {
     const { config } = source;
-    const sizes = readSizes(source, { dModel: 2048, layers: 36, kvHeads: 4, vocab: 128256, maxPositions: 32768 });
+    const sizes = readSizes(source, { dModel: 2048, layers: 36, heads: 16, kvHeads: 4, vocab: 128256, maxPositions: 32768 });
     const turns = rotaryLayers(source, sizes.layers);
-    const window = config.optionalNumber("sliding_window");
-    const slides = config.flag("use_sliding_window", false) && window !== undefined;
+    const slides = config.flag("use_sliding_window", false) && config.has("sliding_window");
     const kinds = source.layerKinds(sizes.layers, (layer) => slides && !turns[layer]);
-    if (window === undefined && kinds.includes("sliding")) throw config.wrong("sliding_window", "a number, since layers slide", undefined);
+    const window = source.window(kinds);
     const bias = config.flag("attention_bias", false);
     const mlpBias = config.flag("mlp_bias", false);
     const activation = source.activation("hidden_act", "silu");

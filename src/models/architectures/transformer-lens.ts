@@ -2,13 +2,25 @@
  * @file Checkpoints of TransformerLens' `HookedTransformer`: weights by head, no norms or attention only where the
  * configuration says so. `W_Q [head, d_model, d_head]`, `W_O [head, d_head, d_model]`, `W_U [d_model, vocab]`.
  */
-import { refuse } from "../../base/errors.js";
 import type { Config } from "../config.js";
 import type { Family } from "../family.js";
 import type { Source } from "../source.js";
 import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, NormSpec } from "../spec.js";
 
-const ACTIVATIONS: Readonly<Record<string, string>> = { relu: "relu", gelu: "gelu", silu: "silu", gelu_new: "gelu_new", gelu_fast: "gelu_fast", gelu_pytorch_tanh: "gelu_pytorch_tanh" };
+const ACTIVATIONS = ["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"];
+/** What this format writes for numbers that were not set. */
+const UNSET = -1;
+/** Where a model came from, which hooks are on, and settings of what is refused above when it is switched on. */
+// oxfmt-ignore
+const WITHOUT_EFFECT = [
+  "source", "data_config", "model_config", "optim_config", "init_mode", "init_weights", "seed", "device", "n_devices", "model_name",
+  "original_architecture", "architecture", "tokenizer_name", "tokenizer_prepends_bos", "tokenizer_appends_eos", "default_prepend_bos",
+  "default_padding_side", "from_checkpoint", "checkpoint_index", "checkpoint_label_type", "checkpoint_value", "n_params", "trust_remote_code",
+  "use_attn_result", "use_split_qkv_input", "use_hook_mlp_in", "use_attn_in", "use_hook_tokens", "window_size", "attn_types", "rotary_dim",
+  "rotary_base", "rotary_adjacent_pairs", "rotary_interleaved_cos_sin", "qk_norm_after_rope", "use_NTK_by_parts_rope", "NTK_by_parts_low_freq_factor",
+  "NTK_by_parts_high_freq_factor", "NTK_by_parts_factor", "NTK_original_ctx_len", "relative_attention_max_distance",
+  "relative_attention_num_buckets", "experts_per_token", "ungroup_grouped_query_attention", "layer_norm_folding", "uses_rms_norm", "n_heads", "d_mlp", "act_fn",
+];
 const NORMS: Readonly<Record<string, { kind: "layer" | "rms"; weighted: boolean }>> = {
   LN: { kind: "layer", weighted: true },
   LNPre: { kind: "layer", weighted: false },
@@ -30,11 +42,11 @@ export const transformerLens: Family = {
     refuseOthers(config);
     const dModel = config.count("d_model");
     const dHead = config.count("d_head");
-    const heads = config.count("n_heads", Math.floor(dModel / dHead));
+    const heads = countOr(config, "n_heads", Math.floor(dModel / dHead));
     const shape: Shape = { dModel, heads, dHead, eps: config.positive("eps", 1e-5) };
     const positions = config.count("n_ctx");
     const vocab = config.count("d_vocab");
-    const vocabOut = config.count("d_vocab_out", vocab);
+    const vocabOut = countOr(config, "d_vocab_out", vocab);
     const unembedBias = source.has("unembed.b_U") ? { bias: source.weight("unembed.b_U", vocabOut) } : {};
     const finalNorm = normOf(source, "ln_final", shape);
     return source.assemble({
@@ -66,7 +78,22 @@ function refuseOthers(config: Config): void {
   other("num_experts", undefined);
   other("post_embedding_ln", false);
   other("scale_attn_by_inverse_layer_idx", false);
-  config.ignore("source", "data_config", "model_config", "optim_config", "init_mode", "seed", "d_vocab_out", "device", "model_name");
+  other("use_qk_norm", false);
+  other("use_normalization_before_and_after", false);
+  other("rmsnorm_uses_offset", false);
+  other("scale_embedding", false);
+  other("load_in_4bit", false);
+  other("attn_scores_soft_cap", UNSET);
+  other("output_logits_soft_cap", UNSET);
+  other("n_key_value_heads", config.has("n_heads") ? config.number("n_heads") : undefined);
+  other("per_layer_head_dim", undefined);
+  other("per_layer_num_key_value_heads", undefined);
+  config.ignore(...WITHOUT_EFFECT);
+}
+
+/** A count that is -1 where it was not set. */
+function countOr(config: Config, key: string, fallback: number): number {
+  return config.optionalNumber(key) === UNSET ? fallback : config.count(key, fallback);
 }
 
 function block(source: Source, p: string, shape: Shape): LayerSpec {
@@ -86,7 +113,7 @@ function attention(source: Source, p: string, { dModel, heads, dHead }: Shape): 
   const { config } = source;
   const width = heads * dHead;
   const bias = (name: string): Partial<LinearSpec> =>
-    source.has(`${p}${name}`) ? { bias: { name: `${p}${name}`, shape: [width], stored: [heads, dHead] } } : {};
+    hasEverywhere(source, `attn.${name}`) ? { bias: source.part({ name: p + name, shape: [width], stored: [heads, dHead] }) } : {};
   const project = (side: "Q" | "K" | "V"): LinearSpec => ({
     weight: source.weight(`${p}W_${side}`, heads, dModel, dHead),
     layout: "heads_in_out",
@@ -100,37 +127,47 @@ function attention(source: Source, p: string, { dModel, heads, dHead }: Shape): 
     dHead,
     qkv: { kind: "separate", q: project("Q"), k: project("K"), v: project("V") },
     out: {
-      weight: { name: `${p}W_O`, shape: [width, dModel], stored: [heads, dHead, dModel] },
+      weight: source.part({ name: `${p}W_O`, shape: [width, dModel], stored: [heads, dHead, dModel] }),
       layout: "in_out",
       in: width,
       out: dModel,
-      ...(source.has(`${p}b_O`) && { bias: source.weight(`${p}b_O`, dModel) }),
+      ...(hasEverywhere(source, "attn.b_O") && { bias: source.weight(`${p}b_O`, dModel) }),
     },
-    scale: config.flag("use_attn_scale", true) ? 1 / config.positive("attn_scale", Math.sqrt(dHead)) : 1,
+    scale: config.flag("use_attn_scale", true) ? 1 / divisorOf(config, dHead) : 1,
   };
+}
+
+/** By what scores are divided: stated, or the root of the head's size. */
+function divisorOf(config: Config, dHead: number): number {
+  return config.optionalNumber("attn_scale") === UNSET ? Math.sqrt(dHead) : config.positive("attn_scale", Math.sqrt(dHead));
+}
+
+/** Whether the blocks have such a bias: they do when the first has. */
+function hasEverywhere(source: Source, name: string): boolean {
+  return source.has(`blocks.0.${name}`);
 }
 
 function mlp(source: Source, p: string, { dModel }: Shape): MlpSpec {
   const { config } = source;
-  const dMlp = config.count("d_mlp", 4 * dModel);
-  const name = config.text("act_fn");
-  const activation = ACTIVATIONS[name];
-  if (!activation) throw refuse({ what: `cannot honour act_fn ${name}`, why: `known are ${Object.keys(ACTIVATIONS).join(", ")}` });
+  const dMlp = config.optionalCount("d_mlp") ?? 4 * dModel;
+  const activation = config.text("act_fn", "relu");
+  if (!ACTIVATIONS.includes(activation)) throw config.refused("act_fn", activation, `known are ${ACTIVATIONS.join(", ")}`);
   const map = (matrix: string, bias: string, input: number, out: number): LinearSpec => ({
     weight: source.weight(p + matrix, input, out),
     layout: "in_out",
     in: input,
     out,
-    ...(source.has(p + bias) && { bias: source.weight(p + bias, out) }),
+    ...(hasEverywhere(source, `mlp.${bias}`) && { bias: source.weight(p + bias, out) }),
   });
   return { kind: "plain", in: map("W_in", "b_in", dModel, dMlp), out: map("W_out", "b_out", dMlp, dModel), activation, dMlp };
 }
 
 function normOf(source: Source, name: string, { dModel, eps }: Shape): NormSpec | undefined {
-  if (!source.config.has("normalization_type")) return undefined;
-  const type = source.config.text("normalization_type");
-  const known = NORMS[type];
-  if (!known) throw refuse({ what: `cannot honour normalization_type ${type}`, why: `known are ${Object.keys(NORMS).join(", ")} and null` });
+  const { config } = source;
+  if (config.states("normalization_type") && !config.has("normalization_type")) return undefined;
+  const type = config.text("normalization_type", "LN");
+  const known = Object.hasOwn(NORMS, type) ? NORMS[type] : undefined;
+  if (!known) throw config.refused("normalization_type", type, `known are ${Object.keys(NORMS).join(", ")} and null`);
   if (!known.weighted) return { kind: known.kind, eps };
   const bias = known.kind === "layer" ? { bias: source.weight(`${name}.b`, dModel) } : {};
   return { kind: known.kind, eps, weight: source.weight(`${name}.w`, dModel), ...bias };

@@ -81,11 +81,7 @@ function headShape(g: GraphBuilder, sizes: Value, count: number, dHead: number):
 }
 
 /** A query or key as it enters the scores: norm, rotary, multiplier. */
-function turned(
-  g: GraphBuilder,
-  x: Value,
-  options: { spec: AttentionSpec; side: "q" | "k"; heads: number; context: BlockInputs },
-): Value {
+function turned(g: GraphBuilder, x: Value, options: { spec: AttentionSpec; side: "q" | "k"; heads: number; context: BlockInputs }): Value {
   const { spec, side, heads, context } = options;
   const flatAxes = ["batch", "pos", "head·d_head"];
   const qkNorm = spec.qkNorm && { ...spec.qkNorm[side], over: spec.qkNorm.over };
@@ -178,6 +174,11 @@ export function headTerms(g: GraphBuilder, z: Value, spec: AttentionSpec): Value
 function outputByHead(g: GraphBuilder, out: LinearSpec, { heads, dHead }: AttentionSpec): Value {
   const axes = ["head", "d_head", "d_model"] as const;
   if (out.layout === "in_out") return op.reshape(g, g.weight({ ...out.weight }, ["head·d_head", "d_model"]), [heads, dHead, out.out], axes);
-  const apart = op.reshape(g, g.weight({ ...out.weight }, ["d_model", "head·d_head"]), [out.out, heads, dHead], ["d_model", "head", "d_head"]);
+  const apart = op.reshape(
+    g,
+    g.weight({ ...out.weight }, ["d_model", "head·d_head"]),
+    [out.out, heads, dHead],
+    ["d_model", "head", "d_head"],
+  );
   return op.transpose(g, apart, [1, 2, 0], axes);
 }

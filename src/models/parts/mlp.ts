@@ -32,24 +32,32 @@ function expertsMlp(g: GraphBuilder, x: Stream, spec: ExpertsSpec): Stream {
   const logits = g.name("router_logits", linear(g, x, spec.router, "expert"));
   const { chosen, weights } = route(g, logits, spec);
   const parts = spec.experts.map((expert, index) => expertPart(g, x, { expert, index, chosen, weights }));
-  const tokens = op.concat(g, parts.map((part) => part.tokens), 0, ["found", "one"]);
-  const terms = op.concat(g, parts.map((part) => part.terms), 0, ["found", "d_model"]);
+  const tokens = op.concat(
+    g,
+    parts.map((part) => part.tokens),
+    0,
+    ["found", "one"],
+  );
+  const terms = op.concat(
+    g,
+    parts.map((part) => part.terms),
+    0,
+    ["found", "d_model"],
+  );
   const zeros = op.multiply(g, x, g.constant([0], []));
   return op.scatterAdd(g, zeros, tokens, terms);
 }
 
-/** Which experts each token goes to, best first, and with what weight: token, chosen. */
+/** Which experts each token goes to, best first, and with what weight: token, chosen. Weights follow the choice, also an edited one. */
 function route(g: GraphBuilder, logits: Value, spec: ExpertsSpec): { chosen: Value; weights: Value } {
   const scores = spec.softmax === "all" ? op.softmax(g, logits) : logits;
-  const top = op.topK(g, scores, spec.topK, "chosen");
-  const chosen = g.name("experts", op.cast(g, top.indices, "int32"));
-  let weights = spec.softmax === "chosen" ? op.softmax(g, top.values) : top.values;
-  if (spec.normalise) {
-    const total = op.reshape(g, op.sum(g, weights, 1, ["token"]), [-1, 1], ["token", "one"]);
-    weights = op.divide(g, weights, total);
-  }
-  if (weights === top.values) weights = op.unary(g, "Identity", weights);
-  return { chosen, weights: g.name("expert_weights", weights) };
+  const best = op.largest(g, scores, spec.topK, "chosen");
+  const chosen = g.name("experts", op.cast(g, best, "int32"));
+  const picked = op.gatherElements(g, scores, chosen);
+  const weights = spec.softmax === "chosen" ? op.softmax(g, picked) : picked;
+  if (!spec.normalise) return { chosen, weights: g.name("expert_weights", weights) };
+  const total = op.reshape(g, op.sum(g, weights, 1, ["token"]), [-1, 1], ["token", "one"]);
+  return { chosen, weights: g.name("expert_weights", op.divide(g, weights, total)) };
 }
 
 /** One expert's weighted output for the tokens that chose it, and which tokens these are. */

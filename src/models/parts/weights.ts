@@ -2,7 +2,8 @@
 import type { GraphBuilder } from "../../graph/builder.js";
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops.js";
-import type { LinearSpec, NormSpec, WeightRef } from "../spec.js";
+import type { LinearSpec, NormSpec, PackedLinearSpec, WeightRef } from "../spec.js";
+import { mxfp4 } from "./mxfp4.js";
 
 /** A flattened stream of activations: batch and position are one axis, `token`. */
 export type Stream = Value<readonly ["token", "d_model"]>;
@@ -19,11 +20,12 @@ export function vector<const A extends string>(g: GraphBuilder, ref: WeightRef, 
 export function linear<const T extends string, const I extends string, const O extends string>(
   g: GraphBuilder,
   x: Value<readonly [T, I]>,
-  spec: LinearSpec,
+  spec: LinearSpec | PackedLinearSpec,
   out: O,
 ): Value<readonly [T, O]> {
   const input = x.axes[1] as I;
   const bias = spec.bias && vector(g, { ...spec.bias, shape: [spec.out] }, out);
+  if (spec.layout === "mxfp4") return op.gemm(g, x, { transposed: mxfp4(g, spec, [out, input] as const) }, bias);
   if (spec.layout === "out_in") return op.gemm(g, x, { transposed: g.weight({ ...spec.weight }, [out, input] as const) }, bias);
   if (spec.layout === "in_out") return op.gemm(g, x, g.weight({ ...spec.weight }, [input, out] as const), bias);
   const byHead = g.weight({ ...spec.weight }, ["head", input, "d_head"]);
@@ -58,7 +60,11 @@ export function norm<A extends readonly string[]>(
 }
 
 function normWeight(g: GraphBuilder, spec: NormSpec & { readonly size: number }, axis: string): Value {
-  if (!spec.weight) return g.constant(Array.from({ length: spec.size }, () => 1), [axis]);
+  if (!spec.weight)
+    return g.constant(
+      Array.from({ length: spec.size }, () => 1),
+      [axis],
+    );
   const stored = vector(g, spec.weight, axis);
   return spec.plusOne ? op.add(g, stored, g.constant([1], [])) : stored;
 }

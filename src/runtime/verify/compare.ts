@@ -70,7 +70,10 @@ function cropped(data: Tensor["data"], shape: readonly number[], lengths: readon
   if (shape.every((size, axis) => size === lengths[axis])) return data;
   const step = shape.slice(1).reduce((product, size) => product * size, 1);
   const parts = Array.from({ length: count }, (_, i) => cropped(data.subarray(i * step, (i + 1) * step), shape.slice(1), inner));
-  const out = data.slice(0, parts.reduce((total, part) => total + part.length, 0));
+  const out = data.slice(
+    0,
+    parts.reduce((total, part) => total + part.length, 0),
+  );
   let at = 0;
   for (const part of parts) {
     out.set(part, at);

@@ -68,11 +68,11 @@ export async function editCases(subject: Subject): Promise<EditCase[]> {
 /** Addresses in the edited layer, and random tensors that fit them. */
 interface Drawer {
   /** The first of the points that the layer has. */
-  point(...names: readonly PointName[]): string;
+  readonly point: (...names: readonly PointName[]) => string;
   /** A random direction, as long as the point's vectors are on average. */
-  vector(at: string): Tensor<Float32Array>;
+  readonly vector: (at: string) => Tensor<Float32Array>;
   /** Two orthonormal rows. */
-  basis(at: string): Tensor<Float32Array>;
+  readonly basis: (at: string) => Tensor<Float32Array>;
 }
 
 async function drawer({ model, tokens, options }: Subject): Promise<Drawer> {
@@ -85,11 +85,18 @@ async function drawer({ model, tokens, options }: Subject): Promise<Drawer> {
   const { activations } = await model.forward({ tokens, read, logits: false }, options);
   const widthOf = (at: string): number => axisSizes(spec, parseAddress(spec, at)).last;
   return {
-    point: (...choices) => must(choices.map((name) => `${name}.${layer}`).find((address) => has.has(address)), choices.join(" or ")),
+    point: (...choices) =>
+      must(
+        choices.map((name) => `${name}.${layer}`).find((address) => has.has(address)),
+        choices.join(" or "),
+      ),
     vector(at) {
       const [unit] = orthonormal(random, 1, widthOf(at));
       const length = lengthOf(must(activations[at], at), widthOf(at));
-      return tensor(Float32Array.from(must(unit, "a direction"), (value) => value * length), [widthOf(at)]);
+      return tensor(
+        Float32Array.from(must(unit, "a direction"), (value) => value * length),
+        [widthOf(at)],
+      );
     },
     basis(at) {
       const rows = orthonormal(random, 2, widthOf(at));

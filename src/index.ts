@@ -1,0 +1,66 @@
+/**
+ * @file The public API: all that `import { … } from "sextant"` gives. Whatever is not named here may change without notice.
+ */
+
+// Models: load a folder, run it, check it.
+export { loadModel, readSpec, type LoadOptions } from "./runtime/load.js";
+export type {
+  Cost,
+  Forecast,
+  ForwardRequest,
+  ForwardResult,
+  GeneratedToken,
+  GenerateOptions,
+  GenerateRequest,
+  GenerateResult,
+  LogitsRequest,
+  Model,
+  PausedRun,
+  Progress,
+  RunOptions,
+  Sampling,
+} from "./runtime/model.js";
+export { verifyModel, type VerifyOptions, type VerifyReport } from "./runtime/verify.js";
+export type { Check } from "./runtime/verify/check.js";
+export { readGolden, type Golden } from "./runtime/golden-file.js";
+
+// Edits: what to change on the way.
+export type { Edit, EditKind, Operation, Positions, ScheduledEdit, Selector, Values } from "./runtime/edit.js";
+export { parseEdits, type Vectors } from "./runtime/parse-edits.js";
+
+// Points and addresses: what can be read and changed.
+export { isPointName, POINT_NAMES, pointRow, POINTS, type Address, type PointName, type PointRow } from "./models/points.js";
+export { allPlaces, expandAddresses, parseAddress, type Place } from "./models/address.js";
+export { MODEL_TYPES } from "./models/read-spec.js";
+export type { AttentionSpec, LayerSpec, MlpSpec, ModelSpec, RotarySpec } from "./models/spec.js";
+
+// Tensors and errors.
+export { sizeOf, stridesOf, tensor, type Tensor, type TensorData } from "./base/tensor.js";
+export { isSextantError, SextantError, type ErrorKind, type Refusal } from "./base/errors.js";
+
+// Files.
+export { openCheckpoint, readSafetensors, readSafetensorsHeader, type Checkpoint, type SafetensorsHeader } from "./formats/safetensors.js";
+export { writeSafetensors, type WriteOptions } from "./formats/safetensors-writer.js";
+export { readNpy, writeNpy } from "./formats/npy.js";
+export { readNpz, writeNpz } from "./formats/npz.js";
+export { checkVocabulary, loadTokenizer, type Encoding, type Tokenizer } from "./formats/tokenizer.js";
+export { encodeChat, renderChat, type ChatMessage, type ChatOptions } from "./formats/chat.js";
+
+// Analyses.
+export { logitLens, type LensRequest, type LensRow } from "./analyses/lens.js";
+export {
+  ablateHeads,
+  headsOf,
+  patternOf,
+  scoreHead,
+  scoreHeads,
+  type AblationRequest,
+  type HeadEffect,
+  type HeadPlace,
+  type HeadScores,
+  type ScoredHead,
+} from "./analyses/heads.js";
+export { logSumExp, standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
+
+// Charts.
+export { attentionPattern, type AttentionPatternOptions } from "./charts/attention-pattern.js";

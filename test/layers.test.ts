@@ -1,0 +1,89 @@
+/** @file The layers of ARCHITECTURE.md, checked: each folder imports only the folders in its row, and each door to the outside has its keepers. */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+// oxfmt-ignore
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  base:     [],
+  formats:  ["base"],
+  graph:    ["base"],
+  models:   ["base", "formats", "graph"],
+  runtime:  ["base", "formats", "graph", "models"],
+  analyses: ["base", "models", "runtime"],
+  charts:   ["base"],
+  cli:      ["base", "formats", "models", "runtime", "analyses", "charts"],
+};
+
+/** What may be named where: packages, parts of Node, globals. Whatever package has no row here is refused. */
+// oxfmt-ignore
+const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
+  ["onnxruntime-node",        /^runtime\/session\.ts$/],
+  ["pbf",                     /^graph\/emit\.ts$/],
+  ["zod",                     /^runtime\/parse-edits\.ts$/],
+  ["fflate",                  /^formats\//],
+  ["@huggingface/jinja",      /^formats\/chat\.ts$/],
+  ["@huggingface/tokenizers", /^formats\/tokens\//],
+  ["node:fs",                 /^formats\//],
+  ["node:zlib",               /^formats\//],
+  ["node:crypto",             /^formats\//],
+  ["node:path",               /^(formats|runtime|cli)\//],
+  ["node:os",                 /^runtime\//],
+  ["node:url",                /^cli\//],
+  ["node:util",               /^cli\//],
+];
+
+/** Globals that reach out of the program. */
+const GLOBALS: readonly (readonly [what: RegExp, where: RegExp])[] = [
+  [/\bconsole\./, /^cli\//],
+  [/\bprocess\./, /^cli\//],
+  [/\bfetch\(/, /^$/],
+  [/\b(?:Math\.random|Date\.now|new Date\(\))/, /^$/],
+];
+
+const SOURCE = fileURLToPath(new URL("../src", import.meta.url));
+const files = readdirSync(SOURCE, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+const sources = files.map((file) => ({
+  file: file.replaceAll("\\", "/"),
+  code: readFileSync(`${SOURCE}/${file}`, "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, ""),
+}));
+
+test("every folder of src has its row", () => {
+  const folders = new Set(sources.map(({ file }) => file.split("/")).flatMap(([folder, ...rest]) => (rest.length > 0 ? [folder] : [])));
+  expect(folders).toEqual(new Set(Object.keys(MAY_IMPORT)));
+});
+
+test.each(sources)("$file stays in its layer", ({ file, code }) => {
+  for (const name of importsOf(code)) {
+    if (name.startsWith(".")) expect(allowedFrom(file), `${file} imports ${name}`).toContain(folderOf(file, name));
+    else expect(keeperOf(name)?.test(file), `${file} imports ${name}`).toBe(true);
+  }
+  for (const [what, where] of GLOBALS) if (what.test(code)) expect(file, `uses ${what.source}`).toMatch(where);
+});
+
+test("index.ts names what it exports, and only the command line is not for import", () => {
+  const { code } = sources.find(({ file }) => file === "index.ts")!;
+  expect(code).not.toMatch(/export \*/);
+  expect(importsOf(code).filter((name) => name.startsWith("./cli/"))).toEqual([]);
+  expect(code.split("\n").length).toBeLessThanOrEqual(120);
+});
+
+/** What a file imports, statically, dynamically, as types or to pass on. */
+function importsOf(code: string): string[] {
+  return [...code.matchAll(/(?:\bfrom |\bimport\(|^import )"([^"]+)"/gm)].map(([, name]) => name!);
+}
+
+function folderOf(file: string, name: string): string {
+  const path = new URL(name, `file:///${file}`).pathname.slice(1).split("/");
+  return path.length > 1 ? path[0]! : "";
+}
+
+function allowedFrom(file: string): readonly string[] {
+  const [folder = "", ...rest] = file.split("/");
+  if (rest.length === 0) return Object.keys(MAY_IMPORT).filter((other) => other !== "cli");
+  return [folder, ...MAY_IMPORT[folder]!];
+}
+
+function keeperOf(name: string): RegExp | undefined {
+  return DOORS.find(([what]) => name === what || name.startsWith(`${what}/`))?.[1];
+}
