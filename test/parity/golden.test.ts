@@ -1,7 +1,7 @@
 /** @file Every tiny golden and every fixture: what `transformers` gave is what the engine gives. */
 import { afterAll, describe, expect, it } from "vitest";
 import type { Comparison } from "../reference/compare.js";
-import { measureGolden, type Measured } from "./measure.js";
+import { LIMITS, measureGolden, type Measured } from "./measure.js";
 import { FIXTURE_FOLDERS, modelShelf, TINY_FOLDERS } from "./subjects.js";
 
 const shelf = modelShelf();
@@ -36,6 +36,6 @@ describe.each([...FIXTURE_FOLDERS, ...TINY_FOLDERS])("$name", ({ name, folder })
 
 function expectAgreement({ agrees, message, differences }: Comparison): void {
   expect(agrees, message).toBe(true);
-  const turned = differences.find(({ cosine }) => !(cosine > 1 - 1e-9));
+  const turned = differences.find(({ cosine }) => !(1 - cosine < LIMITS.cosine));
   expect(turned, `${message} but ${turned?.address} has cosine ${turned?.cosine}`).toBeUndefined();
 }

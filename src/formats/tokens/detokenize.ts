@@ -133,15 +133,18 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
 
 const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** For decoders whose rules are not known here: what decoding all ids adds to what was given out before. */
 function wholeStream(decodeAll: (ids: readonly number[]) => string): TextStream {
   const ids: number[] = [];
-  return {
-    push: (id) => {
-      ids.push(id);
-      return "";
-    },
-    end: () => decodeAll(ids),
+  let given = "";
+  const rest = (): string => {
+    const text = ids.length === 0 ? "" : decodeAll(ids);
+    if (!text.startsWith(given)) return "";
+    const added = text.slice(given.length);
+    given = text;
+    return added;
   };
+  return { push: (id) => (ids.push(id), rest()), end: rest };
 }
 
 function byteOf(entry: string, byteFallback = false): Uint8Array | undefined {

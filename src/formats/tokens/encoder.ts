@@ -58,6 +58,7 @@ function makeSpelling(engine: TokenizerEngine, { bytesOf }: Detokenizer): Spelli
     bytesOf: (token) => (token === engine.unknown ? undefined : bytesOf(token)),
     metaspace: !engine.byteLevel,
     fusesUnknown: engine.fusesUnknown,
+    wholeWords: engine.wholeWords,
     dropsSpace: engine.dropsSpace,
     isKnown: (character) => engine.idOf(character === " " ? "▁" : character) !== undefined,
   };

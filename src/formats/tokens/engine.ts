@@ -26,6 +26,8 @@ export interface TokenizerEngine {
   readonly byteFallback: boolean;
   readonly unknown: string | undefined;
   readonly fusesUnknown: boolean;
+  /** Whether a word with an unknown part is unknown as a whole. */
+  readonly wholeWords: boolean;
   readonly dropsSpace: boolean;
   readonly decodeAll: (ids: readonly number[]) => string;
 }
@@ -76,6 +78,7 @@ export function makeEngine(file: JsonObject, config: JsonObject, source: string)
     byteFallback: model.byte_fallback === true,
     unknown: model.unk_token ?? undefined,
     fusesUnknown: model.fuse_unk,
+    wholeWords: isJsonObject(file["model"]) && /^Word(Piece|Level)$/.test(String(file["model"]["type"])),
     dropsSpace: steps.some((step) => /^(Whitespace|WhitespaceSplit|BertPreTokenizer)$/.test(String(step["type"]))),
     decodeAll: (ids) => (ids.length === 0 ? "" : built.decode(ids, { clean_up_tokenization_spaces: false })),
   };

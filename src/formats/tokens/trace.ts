@@ -18,6 +18,8 @@ export interface Spelling {
   readonly metaspace: boolean;
   /** Whether the unknown token stands for a whole run of unknown characters. */
   readonly fusesUnknown: boolean;
+  /** Whether the unknown token stands for a whole word: everything up to white space or punctuation. */
+  readonly wholeWords: boolean;
   readonly isKnown: (character: string) => boolean;
   /** Whether white space may be left out. */
   readonly dropsSpace: boolean;
@@ -71,11 +73,16 @@ function takeBytes(cursor: Cursor, bytes: Uint8Array, spelling: Spelling): TextR
   return take(cursor, bytes.length);
 }
 
-function takeUnknown(cursor: Cursor, { fusesUnknown, isKnown }: Spelling): TextRange {
+function takeUnknown(cursor: Cursor, spelling: Spelling): TextRange {
+  if (spelling.wholeWords) skipSpace(cursor, spelling);
+  const goesOn = (character: string): boolean =>
+    spelling.wholeWords ? !/[\s\p{P}\p{S}]/u.test(character) : spelling.fusesUnknown && !spelling.isKnown(character);
+  const left = cursor.bytes.length - cursor.at;
+  const isOneMark = spelling.wholeWords && left > 0 && !goesOn(characterAt(cursor, cursor.at));
   let length = 0;
   do length += byteLength(cursor.bytes[cursor.at + length] ?? 0);
-  while (fusesUnknown && cursor.at + length < cursor.bytes.length && !isKnown(characterAt(cursor, cursor.at + length)));
-  return take(cursor, Math.min(length, cursor.bytes.length - cursor.at));
+  while (!isOneMark && length < left && goesOn(characterAt(cursor, cursor.at + length)));
+  return take(cursor, Math.min(length, left));
 }
 
 /** Moves the cursor on; the range from the first byte's character to the last one's. */

@@ -31,6 +31,7 @@ export async function editCases(subject: Subject): Promise<EditCase[]> {
   const head = { ...every, heads: [0] } as const;
   const { point } = draw;
   const middle = point("resid_mid", "attn_out");
+  const out = point("mlp_out", "attn_out");
   const kinds: { readonly [K in EditKind]: readonly Edit[] } = {
     set: [
       { at: point("z"), op: "set", value: draw.vector(point("z")), ...head },
@@ -49,8 +50,8 @@ export async function editCases(subject: Subject): Promise<EditCase[]> {
       { at: point("q"), op: "project_out", basis: draw.basis(point("q")), ...head },
     ],
     clamp: [
-      { at: point("mlp_out", "attn_out"), op: "clamp", direction: draw.vector(point("mlp_out", "attn_out")), max: 0, ...every },
-      { at: point("rot_k"), op: "clamp", direction: draw.vector(point("rot_k")), max: 0, ...head },
+      { at: out, op: "clamp", direction: draw.vector(out), max: -draw.element(out), ...every },
+      { at: point("rot_k"), op: "clamp", direction: draw.vector(point("rot_k")), max: -draw.element(point("rot_k")), ...head },
     ],
     interchange: [
       { at: middle, op: "interchange", value: draw.vector(middle), basis: draw.basis(middle), ...every },
@@ -71,6 +72,8 @@ interface Drawer {
   readonly point: (...names: readonly PointName[]) => string;
   /** A random direction, as long as the point's vectors are on average. */
   readonly vector: (at: string) => Tensor<Float32Array>;
+  /** The size of one element, on average. */
+  readonly element: (at: string) => number;
   /** Two orthonormal rows. */
   readonly basis: (at: string) => Tensor<Float32Array>;
 }
@@ -84,6 +87,7 @@ async function drawer({ model, tokens, options }: Subject): Promise<Drawer> {
   const read = names.map((name) => `${name}.${layer}`).filter((address) => has.has(address));
   const { activations } = await model.forward({ tokens, read, logits: false }, options);
   const widthOf = (at: string): number => axisSizes(spec, parseAddress(spec, at)).last;
+  const lengthAt = (at: string): number => lengthOf(must(activations[at], at), widthOf(at));
   return {
     point: (...choices) =>
       must(
@@ -92,12 +96,13 @@ async function drawer({ model, tokens, options }: Subject): Promise<Drawer> {
       ),
     vector(at) {
       const [unit] = orthonormal(random, 1, widthOf(at));
-      const length = lengthOf(must(activations[at], at), widthOf(at));
+      const length = lengthAt(at);
       return tensor(
         Float32Array.from(must(unit, "a direction"), (value) => value * length),
         [widthOf(at)],
       );
     },
+    element: (at) => lengthAt(at) / Math.sqrt(widthOf(at)),
     basis(at) {
       const rows = orthonormal(random, 2, widthOf(at));
       return tensor(Float32Array.from(rows.flatMap((row) => [...row])), [rows.length, widthOf(at)]);

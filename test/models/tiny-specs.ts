@@ -1,0 +1,90 @@
+/**
+ * @file One small configuration a family, with every field that its class in `transformers` has (`test/oracle/configs.py`), and
+ * the tensors that a checkpoint for a configuration must have, found out by asking: what is missing is named with its shape.
+ */
+import { readFileSync } from "node:fs";
+import { isSextantError } from "../../src/base/errors.js";
+import type { Json } from "../../src/models/config.js";
+import { readModelSpec } from "../../src/models/read-spec.js";
+import type { ModelSpec } from "../../src/models/spec.js";
+
+const fixture = new URL("../fixtures/configs.json", import.meta.url);
+
+/** TransformerLens has no configuration files; this is its `cfg.to_dict()` in JSON. */
+const HOOKED_TRANSFORMER = {
+  model_type: "hooked_transformer",
+  n_layers: 2,
+  d_model: 16,
+  d_head: 4,
+  n_heads: 4,
+  n_ctx: 32,
+  d_vocab: 19,
+  d_vocab_out: 19,
+  d_mlp: 24,
+  act_fn: "relu",
+  attn_only: false,
+  attention_dir: "causal",
+  normalization_type: "LN",
+  eps: 1e-5,
+  use_attn_scale: true,
+  attn_scale: -1,
+  positional_embedding_type: "standard",
+  parallel_attn_mlp: false,
+  gated_mlp: false,
+  final_rms: false,
+  use_local_attn: false,
+  use_qk_norm: false,
+  attn_scores_soft_cap: -1,
+  output_logits_soft_cap: -1,
+  n_key_value_heads: null,
+  num_experts: null,
+  seed: 1,
+  init_mode: "gpt2",
+  device: "cpu",
+  model_name: "custom",
+};
+
+/** The configurations by family. */
+export const CONFIGS: Readonly<Record<string, Json>> = {
+  ...(JSON.parse(readFileSync(fixture, "utf8")) as Record<string, Json>),
+  hooked_transformer: HOOKED_TRANSFORMER,
+};
+
+/** Tensors that a family takes when the checkpoint has them. */
+const OPTIONAL: Readonly<Record<string, readonly (readonly [name: string, ...shape: number[]])[]>> = {
+  gpt2: [0, 1].flatMap((layer) => [
+    [`transformer.h.${layer}.attn.c_attn.bias`, 48],
+    [`transformer.h.${layer}.attn.c_proj.bias`, 16],
+    [`transformer.h.${layer}.mlp.c_fc.bias`, 64],
+    [`transformer.h.${layer}.mlp.c_proj.bias`, 16],
+  ]),
+};
+
+export interface Tiny {
+  readonly spec: ModelSpec;
+  /** Shapes of the tensors of a checkpoint that fits. */
+  readonly shapes: Map<string, readonly number[]>;
+}
+
+/** The spec of a configuration and the checkpoint it asks for. */
+export function tiny(config: Json): Tiny {
+  const shapes = new Map<string, readonly number[]>();
+  for (const [name, ...shape] of OPTIONAL[String(config["model_type"])] ?? []) shapes.set(name, shape);
+  for (;;) {
+    try {
+      return { spec: readModelSpec(config, shapes), shapes };
+    } catch (error) {
+      const [, name, shape] = (isSextantError(error, "weights") && MISSING.exec(error.message)) || [];
+      if (name === undefined || shape === undefined) throw error;
+      shapes.set(name, shape.split(", ").map(Number));
+    }
+  }
+}
+
+const MISSING = /the checkpoint has no tensor "(.+)"; .* asks for it with shape \[(.*)\]$/;
+
+/** A family's configuration with some fields set, or taken away where the value is undefined. */
+export function changed(family: string, change: Json): Json {
+  const config = { ...CONFIGS[family], ...change };
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
+}

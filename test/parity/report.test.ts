@@ -1,0 +1,49 @@
+/** @file `docs/parity.md` says what is measured now, and its bounds are neither broken nor idle. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import type { Difference } from "../reference/compare.js";
+import { hasShared } from "../shared.js";
+import type { Measured } from "./measure.js";
+import { disagreements, measureAll, renderParity, type ParityReport } from "./report.js";
+
+const PAGE = new URL("../../docs/parity.md", import.meta.url);
+
+describe.skipIf(!hasShared)("the page", () => {
+  it("says what is measured now (if not: npm run parity)", async () => {
+    const report = await measureAll();
+    expect(disagreements(report)).toEqual([]);
+    const page = readFileSync(PAGE, "utf8");
+    expect(renderParity(report, page)).toBe(page);
+  });
+});
+
+describe("a bound", () => {
+  const page = renderParity(reportOf(3e-6));
+
+  it("is a power of ten with room for a factor of two", () => {
+    expect(lineOf(page)).toBe("| toy | gpt2 | < 1e-5 | 1 | `q.0` < 1e-5 | < 1e-12 |  |  | 4 of 4 |  |  |");
+    expect(lineOf(renderParity(reportOf(6e-6)))).toContain("| < 1e-4 | 1 | `q.0` < 1e-4 |");
+  });
+
+  it("is kept while it holds, whatever would be written anew", () => {
+    expect(renderParity(reportOf(9e-6), page)).toBe(page);
+    expect(renderParity(reportOf(3e-7), page)).toBe(page);
+  });
+
+  it("is written anew when it is broken or more than an order too wide", () => {
+    expect(lineOf(renderParity(reportOf(1.1e-5), page))).toContain("| < 1e-4 |");
+    expect(lineOf(renderParity(reportOf(3e-8), page))).toContain("| < 1e-7 |");
+  });
+});
+
+function lineOf(page: string): string | undefined {
+  return page.split("\n").find((line) => line.startsWith("| toy"));
+}
+
+/** A report of one model whose logits and only point are off by `error`. */
+function reportOf(error: number): ParityReport {
+  const off = (address: string): Difference => ({ address, maxAbs: error, relative: error, cosine: 1, at: [0], ours: 1, theirs: 1 });
+  const clean = [{ agrees: true, message: "", differences: [off("q.0"), off("logits")] }];
+  const toy: Measured = { name: "toy", family: "gpt2", clean, edited: [], greedy: { equal: 4, total: 4 } };
+  return { groups: [{ title: "Toys", rows: [toy] }], versions: ["transformers 5"] };
+}
