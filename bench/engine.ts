@@ -40,10 +40,9 @@ interface Measured {
 const tokens = (count: number): number[] => Array.from({ length: count }, (_, i) => (i * 7919 + 13) % 50257);
 
 /** Every point but each head's own output, which TransformerLens too computes only on demand. */
-function everyPoint(model: Model): string[] {
+function everyPoint(): string[] {
   const layered = ["resid_pre", "ln1_scale", "ln1_normalized", "q", "k", "v", "attn_scores", "pattern", "z", "attn_out", "resid_mid"];
   const rest = ["ln2_scale", "ln2_normalized", "mlp_pre", "mlp_post", "mlp_out", "resid_post"];
-  void model;
   return ["embed", "pos_embed", ...[...layered, ...rest].map((point) => `${point}.*`), "final_scale", "final_normalized"];
 }
 
@@ -64,7 +63,7 @@ function readWork(count: number, goal: number): Work {
     goal,
     request: { op: "read_all", tokens: [tokens(count)] },
     ours: async (model) => {
-      await model.forward({ tokens: [tokens(count)], read: everyPoint(model), logits: { positions: "all" } });
+      await model.forward({ tokens: [tokens(count)], read: everyPoint(), logits: { positions: "all" } });
       return undefined;
     },
   };
@@ -99,9 +98,12 @@ const WORKS: readonly Work[] = [
   },
 ];
 
+/** Σ |logit| of the last position, as the peers report it. */
 function lastChecksum({ logits }: Awaited<ReturnType<Model["forward"]>>): number {
   const vocab = logits?.shape[2] ?? 0;
-  return (logits?.data.subarray(-vocab) ?? []).reduce((sum, value) => sum + Math.abs(value), 0);
+  let sum = 0;
+  for (const value of logits?.data.subarray(-vocab) ?? []) sum += Math.abs(value);
+  return sum;
 }
 
 async function measure(work: Work, model: Model, peer: Peer, rounds: number): Promise<Measured> {
