@@ -3,6 +3,7 @@
  * refused with the reason.
  */
 import { refuse, SextantError } from "../base/errors.js";
+import { describeJson } from "../formats/json.js";
 import { expandForeignName, translateForeignName } from "./foreign-names.js";
 import { isPointName, POINT_NAMES, pointRow, type Address, type PointName } from "./points.js";
 import { absenceInLayer, absenceInModel } from "./presence.js";
@@ -17,6 +18,8 @@ export interface Place {
 
 /** The place that an address names in this model; other frameworks' names are translated. */
 export function parseAddress(spec: ModelSpec, text: string): Place {
+  if (typeof text !== "string")
+    throw new SextantError("request", `an address must be a text such as resid_post.0, got ${describeJson(text)}`);
   const own = translateForeignName(text.trim(), spec);
   const match = /^([a-z0-9_]+)(?:\.(-?\d+))?$/.exec(own);
   const name = match?.[1] ?? "";
@@ -32,8 +35,9 @@ export function parseAddress(spec: ModelSpec, text: string): Place {
 
 /** The places that a list of addresses names, in forward order and without repetition. `*` and `all` skip what a layer lacks. */
 export function expandAddresses(spec: ModelSpec, texts: readonly string[]): Place[] {
+  if (!Array.isArray(texts)) throw new SextantError("request", `read must be a list of addresses, got ${describeJson(texts)}`);
   const places = new Map<string, Place>();
-  for (const text of texts) for (const place of expandOne(spec, text.trim())) places.set(place.address, place);
+  for (const text of texts) for (const place of expandOne(spec, text)) places.set(place.address, place);
   return [...places.values()].sort(inForwardOrder);
 }
 
@@ -53,7 +57,9 @@ export function stageOf({ point, layer }: Place): number {
   return point === "embed" || point === "pos_embed" ? -1 : Infinity;
 }
 
-function expandOne(spec: ModelSpec, text: string): Place[] {
+function expandOne(spec: ModelSpec, written: string): Place[] {
+  if (typeof written !== "string") return [parseAddress(spec, written)];
+  const text = written.trim();
   if (text === "all") return allPlaces(spec);
   const starred = /^([a-z0-9_]+)\.\*$/.exec(text)?.[1];
   if (starred === undefined || !isPointName(starred)) return expandForeignName(text, spec).map((own) => parseAddress(spec, own));

@@ -165,5 +165,7 @@ function isFloat32(value: number): boolean {
 
 /** A value as the file has it, in a few words: a number, `"a text"`, `[1, 2, …]`, `an object`. */
 function shown(value: unknown): string {
-  return typeof value === "object" || typeof value === "string" ? describeJson(value).replace(/^the string /, "") : String(value);
+  return typeof value === "object" || typeof value === "string"
+    ? describeJson(value).replace(/^the string /, "")
+    : `${value as number | boolean}`;
 }

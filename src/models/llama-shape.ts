@@ -119,7 +119,7 @@ export interface ShapeOptions {
 /** A whole model of this shape. */
 export function assembleLlama(source: Source, family: string, sizes: Sizes, options: ShapeOptions): ModelSpec {
   const { dModel, vocab, eps, layers, maxPositions } = sizes;
-  const p = source.prefix("embed_tokens.weight", ...(options.prefixes ?? (["model.", ""] as const)));
+  const p = source.prefix("layers", ...(options.prefixes ?? (["model.", ""] as const)));
   const head = source.either("lm_head.weight", "language_model.lm_head.weight", "model.lm_head.weight");
   const tokens = source.embedding(`${p}embed_tokens.weight`, { vocab, width: dModel }, { head, default: options.tied });
   const multiplier = options.embeddingMultiplier;

@@ -29,24 +29,35 @@ export interface RopeDefaults {
 
 /** The rotary embedding that a configuration describes. */
 export function rotaryOf(config: Config, defaults: RopeDefaults): RotarySpec {
-  const scaling = config.object("rope_scaling");
-  const current = config.object("rope_parameters");
-  const parameters = defaults.parameters ?? scaling ?? current;
-  const { thetaKey = "rope_theta", partialKey = "partial_rotary_factor" } = defaults;
-  const theta = parameters?.optionalNumber("rope_theta") ?? config.optionalNumber(thetaKey) ?? defaults.theta;
-  const partial = parameters?.optionalNumber("partial_rotary_factor") ?? config.optionalNumber(partialKey) ?? defaults.partial ?? 1;
+  const { parameters, theta, partial } = settingsOf(config, defaults);
   const type = typeOf(parameters, defaults);
   const dims = rotaryDims(config, { type, partial, defaults });
   const rope = parameters ? scaled(config, parameters, { type, theta, dims, defaults }) : ({ type: "default", theta } as const);
   checkUnread(parameters);
-  return { rope, ...turning(config, dims, defaults), pairs: "halves" };
+  return { rope, ...turning(config, dims, { ...defaults, type }), pairs: "halves" };
 }
 
-function typeOf(parameters: Config | undefined, { types, renamed }: RopeDefaults): RopeSpec["type"] {
+/** The rope parameters, if any, and the settings that stand in them or at the top level. */
+function settingsOf(config: Config, defaults: RopeDefaults): { parameters: Config | undefined; theta: number; partial: number } {
+  const scaling = config.object("rope_scaling");
+  const current = config.object("rope_parameters");
+  const parameters = defaults.parameters ?? scaling ?? current;
+  const { thetaKey = "rope_theta", partialKey = "partial_rotary_factor" } = defaults;
+  return {
+    parameters,
+    theta: parameters?.optionalNumber("rope_theta") ?? config.optionalNumber(thetaKey) ?? defaults.theta,
+    partial: parameters?.optionalNumber("partial_rotary_factor") ?? config.optionalNumber(partialKey) ?? defaults.partial ?? 1,
+  };
+}
+
+const ALL_TYPES = ["default", "linear", "proportional", "dynamic", "llama3", "yarn", "longrope"] as const;
+
+/** Families that turn part of a head have no proportional type: both would shorten the rotation. */
+function typeOf(parameters: Config | undefined, { types, renamed, partial }: RopeDefaults): RopeSpec["type"] {
   const stated = parameters ? parameters.text("rope_type", parameters.text("type", "default")) : "default";
   parameters?.ignore("type", "rope_type");
   const type = renamed?.[stated] ?? stated;
-  const known = types ?? (["default", "linear", "proportional", "dynamic", "llama3", "yarn", "longrope"] as const);
+  const known = types ?? (partial === undefined ? ALL_TYPES : ALL_TYPES.filter((name) => name !== "proportional"));
   if (!(known as readonly string[]).includes(type)) {
     throw refuse({ what: `cannot honour the rope type ${JSON.stringify(stated)}`, why: `this family's types are ${known.join(", ")}` });
   }
@@ -57,7 +68,7 @@ function typeOf(parameters: Config | undefined, { types, renamed }: RopeDefaults
 function rotaryDims(config: Config, given: { type: string; partial: number; defaults: RopeDefaults }): number {
   const { type, partial, defaults } = given;
   if (partial <= 0 || partial > 1) throw config.wrong("partial_rotary_factor", "a number above 0, at most 1", partial);
-  if (defaults.partial !== undefined) return type === "proportional" ? defaults.dHead : Math.trunc(defaults.dHead * partial);
+  if (defaults.partial !== undefined) return Math.trunc(defaults.dHead * partial);
   if (partial < 1 && type !== "default" && type !== "proportional") {
     throw refuse({ what: `cannot honour partial_rotary_factor ${partial} of ${config.where}`, why: "this family turns the whole head" });
   }
@@ -65,9 +76,14 @@ function rotaryDims(config: Config, given: { type: string; partial: number; defa
 }
 
 /** How many coordinates turn. An odd size turns one more, with the frequencies of the odd one, where the family's code does so. */
-function turning(config: Config, size: number, { dHead, oddSizes = false }: RopeDefaults): Pick<RotarySpec, "dims" | "period"> {
+function turning(
+  config: Config,
+  size: number,
+  { dHead, oddSizes = false, type }: RopeDefaults & { type: RopeSpec["type"] },
+): Pick<RotarySpec, "dims" | "period"> {
   const dims = 2 * Math.ceil(size / 2);
-  if (size >= 1 && (dims === size || oddSizes) && dims <= dHead) return { dims, period: size };
+  const mayBeOdd = oddSizes && (type === "default" || type === "linear" || type === "longrope");
+  if (size >= 1 && (dims === size || mayBeOdd) && dims <= dHead) return { dims, period: size };
   const why = "coordinates turn in pairs, so it must be even";
   throw refuse({ what: `cannot honour the rotary size ${size} of a head of ${dHead} in ${config.where}`, why });
 }

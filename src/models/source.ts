@@ -31,9 +31,10 @@ export class Source {
     return names.find((name) => this.has(name)) ?? names[0];
   }
 
-  /** The prefix under which the checkpoint has `probe`, else the first. */
-  prefix(probe: string, ...prefixes: readonly [string, ...string[]]): string {
-    return prefixes.find((prefix) => this.has(prefix + probe)) ?? prefixes[0];
+  /** The prefix under which the checkpoint has the first block's tensors, named `block.0.…`; else the first. */
+  prefix(block: string, ...prefixes: readonly [string, ...string[]]): string {
+    const names = [...this.#shapes.keys()];
+    return prefixes.find((prefix) => names.some((name) => name.startsWith(`${prefix}${block}.0.`))) ?? prefixes[0];
   }
 
   /** A whole tensor. */

@@ -62,7 +62,8 @@ const MAKERS: { readonly [K in EditKind]: Maker<K> } = {
       );
   },
   clamp: ({ direction, min = -Infinity, max = Infinity }, target) => {
-    if (!(min <= max) || (min === -Infinity && max === Infinity))
+    const unbounded = min === -Infinity && max === Infinity;
+    if (!(min <= max) || unbounded || min === Infinity || max === -Infinity)
       throw bad(target, `clamp needs a min or a max, and min ≤ max; got ${min} and ${max}`);
     const [unit] = basisOf(direction, target, "direction");
     const u = must(unit, "a direction");

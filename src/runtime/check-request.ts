@@ -1,7 +1,11 @@
 /** @file A request held against the model before anything runs: tokens, context, logits. */
 import { refuse, SextantError } from "../base/errors.js";
+import { sizeOf } from "../base/tensor.js";
+import { describeJson, isJsonObject } from "../formats/json.js";
 import type { ModelSpec } from "../models/spec.js";
-import type { LogitsRequest } from "./model.js";
+import type { ForwardRequest, GenerateRequest, LogitsRequest } from "./model.js";
+
+type Resume = NonNullable<ForwardRequest["resume"]>;
 
 /** Throws unless every row has tokens of the vocabulary and fits the context (with `extra` tokens to come). */
 export function checkTokens(
@@ -17,7 +21,7 @@ export function checkTokens(
     if (stray !== -1) {
       throw new SextantError(
         "request",
-        `tokens: row ${index} has ${row[stray]} at position ${stray}; the vocabulary has ids 0 to ${spec.vocab - 1}`,
+        `tokens: row ${index} has ${describeJson(row[stray]).replace(/^the number /, "")} at position ${stray}; the vocabulary has ids 0 to ${spec.vocab - 1}`,
       );
     }
     checkContext(spec, { row: index, length: row.length, ...options });
@@ -56,9 +60,50 @@ export function logitPositions(request: LogitsRequest, lengths: readonly number[
   );
 }
 
-/** Throws unless the tokens asked for are columns of the logits. */
-export function checkLogitTokens(spec: ModelSpec, tokens: readonly number[] | undefined): void {
-  const stray = tokens?.find((token) => !Number.isInteger(token) || token < 0 || token >= spec.vocabOut);
+/** Throws unless the logits asked for are of positions that the rows have, and of columns of the vocabulary. */
+export function checkLogits(spec: ModelSpec, request: LogitsRequest, lengths: readonly number[]): void {
+  if (!isJsonObject(request)) throw new SextantError("request", `logits: must be false or an object, got ${describeJson(request)}`);
+  const { positions = "last", tokens } = request;
+  if (positions !== "all" && positions !== "last" && !Array.isArray(positions))
+    throw new SextantError("request", `logits: positions must be "all", "last" or a list, got ${describeJson(positions)}`);
+  logitPositions(request, lengths);
+  if (tokens === undefined) return;
+  if (!Array.isArray(tokens) || tokens.length === 0)
+    throw new SextantError("request", `logits: tokens must be a list of at least one id, got ${describeJson(tokens)}`);
+  const stray = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= spec.vocabOut);
   if (stray !== undefined) throw new SextantError("request", `logits: token ${stray} is not one of the ${spec.vocabOut} columns`);
-  if (tokens?.length === 0) throw new SextantError("request", "logits: an empty list of tokens asks for nothing");
+}
+
+/** Throws unless a run can start from the stream that is given. */
+export function checkResume(spec: ModelSpec, { layer, resid }: Resume, lengths: readonly number[]): void {
+  if (!Number.isInteger(layer) || layer < 0 || layer > spec.layers.length) {
+    throw new SextantError("request", `resume: layer must be 0 to ${spec.layers.length}, got ${describeJson(layer)}`);
+  }
+  const expected = [lengths.length, Math.max(...lengths), spec.dModel];
+  const { data, shape } = (resid ?? {}) as Partial<Resume["resid"]>;
+  if (!Array.isArray(shape) || shape.length !== 3 || expected.some((length, axis) => shape[axis] !== length)) {
+    throw new SextantError("request", `resume: resid must have shape [${expected.join(", ")}], got ${describeJson(shape)}`);
+  }
+  if (!(data instanceof Float32Array) || data.length !== sizeOf(expected)) {
+    throw new SextantError("request", `resume: resid must hold ${sizeOf(expected)} float32 values`);
+  }
+  const stray = data.findIndex((value) => !Number.isFinite(value));
+  if (stray !== -1) throw new SextantError("request", `resume: resid holds ${data[stray]} at element ${stray}`);
+}
+
+/** Throws unless the model can feed back what it makes, a generation is to make at least one token, and its rows have room for all. */
+export function checkGeneration(spec: ModelSpec, request: GenerateRequest): void {
+  const { tokens, maxNew, beyondContext, stopTokens = [], stopStrings = [] } = request;
+  if (spec.vocabOut > spec.vocab) {
+    const why = `it has logits for ${spec.vocabOut} tokens and embeddings for ${spec.vocab}, so a new token may have none`;
+    throw refuse({ what: "cannot generate with this model", why, instead: "read its logits with forward" }, "request");
+  }
+  if (!Number.isInteger(maxNew) || maxNew < 1)
+    throw new SextantError("request", `maxNew must be a whole number above 0, got ${describeJson(maxNew)}`);
+  checkTokens(spec, tokens, { extra: maxNew - 1, beyondContext });
+  const isToken = (token: unknown): boolean => Number.isInteger(token) && (token as number) >= 0 && (token as number) < spec.vocabOut;
+  if (!Array.isArray(stopTokens) || !stopTokens.every(isToken))
+    throw new SextantError("request", `stopTokens must be ids from 0 to ${spec.vocabOut - 1}, got ${describeJson(stopTokens)}`);
+  if (!Array.isArray(stopStrings) || !stopStrings.every((text) => typeof text === "string" && text !== ""))
+    throw new SextantError("request", `stopStrings must be texts that are not empty, got ${describeJson(stopStrings)}`);
 }

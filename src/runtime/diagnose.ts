@@ -30,6 +30,7 @@ export function explainNonFinite(checkpoint: Checkpoint, spec: ModelSpec, { hasE
       `the weights cannot be computed with: tensor ${name} holds ${values[index]} at element ${index} (${file})`,
     );
   }
-  const why = hasEdits ? "the weights are finite, so an edit is too strong" : "the weights are finite, so the values overflow float32";
-  return new SextantError("request", `the residual stream holds values that are not finite: ${why}`);
+  const what = "the run came out with values that are not finite, though the weights are";
+  if (hasEdits) return new SextantError("request", `${what}: an edit is too strong`);
+  return new SextantError("weights", `${what}: they overflow float32`);
 }

@@ -7,12 +7,12 @@ import { sizeOf, type TensorData } from "../base/tensor.js";
 import { parseAddress, type Place } from "../models/address.js";
 import { buildBlock, buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedding, STREAM } from "../models/block.js";
 import { CACHE } from "../models/parts/attention.js";
-import type { PointName } from "../models/points.js";
+import { pointRow, type PointName } from "../models/points.js";
 import { axisSizes } from "../models/sizes.js";
 import type { ModelSpec } from "../models/spec.js";
 import { applyEdit } from "./apply-edit.js";
 import type { Collector } from "./collect.js";
-import { embeddingFeeds, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
+import { embeddingFeeds, overwrite, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
 import type { PreparedEdit } from "./prepare-edits.js";
 import type { Feed, Held } from "./session.js";
 import { Stage, type Change } from "./stage.js";
@@ -29,7 +29,7 @@ export interface Plan {
   readonly from?: { readonly layer: number; readonly stream: Held };
   /** First block that is not run; default: all are. */
   readonly until?: number;
-  /** A value to put in place of what is computed at an address, padding included. */
+  /** A value to put in place of what is computed at an address. */
   readonly replace?: { readonly address: string; readonly data: TensorData } | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBlock?: ((done: number, total: number) => void) | undefined;
@@ -113,7 +113,8 @@ export class Engine {
     const isInside = (place: Place): boolean => isHere(place) && !isBetweenBlocks(place);
     const feeds = { ...inputs.of(layer), [STREAM.in]: blockStream(stream, pass, this.spec.dModel) };
     const stage = must(this.blocks[layer], `block ${layer}`);
-    const made = await stage.run({ feeds, wanted: wantedOf(reads, edits, plan.keepCache), changes: this.#changes(plan, isInside, pass) });
+    const changes = this.#changes(plan, isInside, pass);
+    const made = await stage.run({ feeds, wanted: wantedOf(reads, changes, plan.keepCache), changes });
     const after = must(made["resid_post"], "resid_post");
     for (const edit of edits) if (edit.place.point === "resid_post") this.#apply(edit, after.data, pass);
     await this.#takeInside(layer, reads, { made, run });
@@ -172,7 +173,8 @@ export class Engine {
     const { replace } = plan;
     if (replace) {
       const place = parseAddress(this.spec, replace.address);
-      if (isHere(place)) step(place.point, (data) => data.set(replace.data));
+      const isEdges = pointRow(place.point).axes.includes("key");
+      if (isHere(place)) step(place.point, (data) => overwrite(data, replace.data, pass, isEdges));
     }
     for (const edit of plan.edits) if (isHere(edit.place)) step(edit.place.point, (data) => this.#apply(edit, data, pass));
     const run = (works: readonly ((data: TensorData) => void)[]): Change => {
@@ -231,11 +233,10 @@ function usedFeeds(spec: ModelSpec, feeds: Record<"tokens" | "positions", Feed>)
   return spec.embedding.positions ? feeds : { tokens: feeds.tokens };
 }
 
-function wantedOf(reads: readonly Place[], edits: readonly PreparedEdit[], keepCache: boolean): string[] {
+function wantedOf(reads: readonly Place[], changes: ReadonlyMap<string, Change>, keepCache: boolean): string[] {
   const wanted = new Set<string>(reads.map(({ point }) => point));
   wanted.delete("resid_pre");
-  const headsApart = edits.some(({ place }) => place.point === "head_out");
-  if (wanted.has("head_out") && !headsApart) {
+  if (wanted.has("head_out") && !changes.has("head_out")) {
     wanted.delete("head_out");
     wanted.add("z");
   }

@@ -122,6 +122,14 @@ function unembedFlops({ head, dModel, vocabOut }: ModelSpec, columns = vocabOut)
   return 2 * ((head.project ? head.project.in * head.project.out : 0) + (head.project?.out ?? dModel) * columns);
 }
 
+/** Bytes of scores, pattern and mask while one block runs over the longest rows. */
+export function workingBytes(spec: ModelSpec, { tokens, ...request }: ForwardRequest | GenerateRequest): number {
+  const { rows, width } = sizeOfRows(tokens);
+  const queries = width + ("maxNew" in request && request.recompute ? request.maxNew : 0);
+  const heads = Math.max(...spec.layers.map(({ attention }) => attention.heads));
+  return FLOAT_BYTES * rows * (2 * heads + 1) * queries ** 2;
+}
+
 /** How many blocks run for the places that are read. */
 export function blocksUpTo(spec: ModelSpec, places: readonly Place[]): number {
   const last = Math.max(-1, ...places.map(stageOf));

@@ -2,13 +2,13 @@
  * @file One forward request: checked, turned into a plan, run, and gathered. `pause.ts` and `generate.ts` stand on the same
  * pieces.
  */
-import { must, refuse, SextantError } from "../base/errors.js";
+import { refuse, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import { expandAddresses, parseAddress, stageOf, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
 import type { ModelSpec } from "../models/spec.js";
-import { checkLogitTokens, checkTokens, logitPositions } from "./check-request.js";
+import { checkLogits, checkResume, checkTokens, logitPositions } from "./check-request.js";
 import { Collector } from "./collect.js";
 import { explainNonFinite, isFinite32 } from "./diagnose.js";
 import { ownValue, type Engine, type Plan } from "./engine.js";
@@ -48,11 +48,10 @@ export function prepare({ spec }: Runner, request: ForwardRequest, options: RunO
   const logitsAsPoint = places.some(({ point }) => point === "logits");
   const reads = places.filter(({ point }) => point !== "logits");
   const logits = request.logits === false ? undefined : (request.logits ?? {});
-  checkLogitTokens(spec, logits?.tokens);
-  if (logits) logitPositions(logits, lengths);
+  if (logits) checkLogits(spec, logits, lengths);
   const collector = new Collector(spec, reads);
   const edits = prepareEdits(spec, request.edits ?? [], { lengths, limits: lengths });
-  const from = request.resume && resumedAt(spec, request, lengths);
+  const from = request.resume && resumedAt(spec, request.resume, lengths);
   if (request.resume) refuseBefore(request.resume.layer, { read: reads, edit: edits.map(({ place }) => place) });
   const until = logits || logitsAsPoint ? spec.layers.length : blocksUpTo(spec, reads);
   const plan: Plan = {
@@ -68,17 +67,11 @@ export function prepare({ spec }: Runner, request: ForwardRequest, options: RunO
   return { pass: makePass(request.tokens), lengths, plan, collector, logits, logitsAsPoint, hasEdits: edits.length > 0 };
 }
 
-function resumedAt(spec: ModelSpec, { resume: from, tokens }: ForwardRequest, lengths: readonly number[]): { layer: number; stream: Held } {
-  const { layer, resid } = must(from, "where to resume");
-  const width = Math.max(...lengths);
-  const expected = [tokens.length, width, spec.dModel];
-  if (!Number.isInteger(layer) || layer < 0 || layer > spec.layers.length) {
-    throw new SextantError("request", `resume: layer must be 0 to ${spec.layers.length}, got ${layer}`);
-  }
-  if (resid.shape.length !== 3 || expected.some((length, axis) => resid.shape[axis] !== length)) {
-    throw new SextantError("request", `resume: resid must have shape [${expected.join(", ")}], got [${resid.shape.join(", ")}]`);
-  }
-  return { layer, stream: ownValue(resid.data, resid.shape) };
+type Resume = NonNullable<ForwardRequest["resume"]>;
+
+function resumedAt(spec: ModelSpec, from: Resume, lengths: readonly number[]): { layer: number; stream: Held } {
+  checkResume(spec, from, lengths);
+  return { layer: from.layer, stream: ownValue(from.resid.data, from.resid.shape) };
 }
 
 /** Throws when something is to be read or edited that a resumed run does not pass. */
@@ -109,7 +102,8 @@ export async function finish(runner: Runner, prepared: Prepared, stream: Held): 
     !everywhere &&
     plan.reads.some((place) => place.layer === undefined && pointRow(place.point).scope === "model" && stageOf(place) === Infinity)
   ) {
-    await engine.normalise({ ...stream, dims: [pass.rows.length * pass.width, spec.dModel] }, { pass, plan });
+    const normed = await engine.normalise({ ...stream, dims: [pass.rows.length * pass.width, spec.dModel] }, { pass, plan });
+    if (!isFinite32(normed.data, pass)) throw explainNonFinite(checkpoint, spec, { hasEdits: prepared.hasEdits });
   }
   const activations = collector.finish(lengths);
   return { activations: everywhere ? { ...activations, logits: everywhere } : activations, ...(asked && { logits: asked }), lengths };

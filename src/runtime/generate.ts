@@ -6,7 +6,7 @@ import { must, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import { expandAddresses, type Place } from "../models/address.js";
 import type { ModelSpec } from "../models/spec.js";
-import { checkTokens } from "./check-request.js";
+import { checkGeneration } from "./check-request.js";
 import { Collector } from "./collect.js";
 import { explainNonFinite, isFinite32 } from "./diagnose.js";
 import { throwIfAborted, type Plan } from "./engine.js";
@@ -57,9 +57,8 @@ export async function generate(runner: Runner, request: GenerateRequest, options
 function prepareJob(runner: Runner, request: GenerateRequest, options: GenerateOptions): Job {
   const { spec } = runner;
   const { tokens, maxNew, stopStrings } = request;
-  if (!Number.isInteger(maxNew) || maxNew < 1) throw new SextantError("request", `maxNew must be a whole number above 0, got ${maxNew}`);
+  checkGeneration(spec, request);
   if (stopStrings?.length && !options.decode) throw new SextantError("request", "stopStrings need a decode function in the options");
-  checkTokens(spec, tokens, { extra: maxNew - 1, beyondContext: request.beyondContext });
   const lengths = tokens.map((row) => row.length);
   const reads = readsOf(spec, request);
   const edits = prepareEdits(spec, request.edits ?? [], { lengths, limits: lengths.map((length) => length + maxNew - 1) });

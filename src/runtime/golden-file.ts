@@ -58,7 +58,7 @@ function ofOneInput(json: JsonObject, tensors: Tensors, path: string): Golden {
   const edits = isJsonObject(json["edits"]) ? json["edits"] : {};
   const plain: GoldenRun = { name: "", tokens, points: pointsOf(tensors, ""), edits: [], ...logitsAt(tensors, "logits") };
   const edited = Object.entries(edits).map(([name, list]): GoldenRun => {
-    const parsed = parseEdits(list, tensors) as readonly Edit[];
+    const parsed = editsOf(list, tensors, `${path}: ${name}`);
     return { name: `edited: ${name}`, tokens, points: {}, edits: parsed, logits: found(tensors, `edited.${name}.logits`, path) };
   });
   const [made, short] = [tensors.get("generated.tokens"), tensors.get("short.input_ids")];
@@ -67,6 +67,14 @@ function ofOneInput(json: JsonObject, tensors: Tensors, path: string): Golden {
     runs: [plain, ...edited, ...(short ? shortRuns(short, tensors, must(tokens[0], "a row")) : [])],
     continuations: continuation ? [continuation] : [],
   };
+}
+
+function editsOf(list: unknown, tensors: Tensors, where: string): readonly Edit[] {
+  try {
+    return parseEdits(list, tensors);
+  } catch (error) {
+    throw new SextantError("format", `${where}: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 /** A short row alone, and beside a longer one. */

@@ -5,6 +5,7 @@ import { refuse, SextantError } from "../base/errors.js";
 import { statOf } from "../formats/files.js";
 import { readJsonObject } from "../formats/json.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
+import { weightsOf } from "../models/check-weights.js";
 import { readModelSpec } from "../models/read-spec.js";
 import type { ModelSpec } from "../models/spec.js";
 import { Engine } from "./engine.js";
@@ -12,6 +13,9 @@ import { weightBytes } from "./forecast.js";
 import { LocalModel } from "./local-model.js";
 import type { Model, Progress } from "./model.js";
 import { WeightFiles } from "./weight-files.js";
+
+/** More threads than any machine has cores; ONNX Runtime hangs while it makes a million. */
+const MOST_THREADS = 1024;
 
 export interface LoadOptions {
   /** Threads a session computes with. Default: as many as the machine has cores. */
@@ -26,11 +30,29 @@ export interface LoadOptions {
 
 /** The model in a folder, ready to run. */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
+  const { threads, memoryLimit = totalmem() } = options;
+  checkOptions(options);
   const { spec, checkpoint } = readSpec(path);
-  refuseTooLarge(spec, path, options.memoryLimit ?? totalmem());
-  const engine = new Engine(spec, new WeightFiles(checkpoint), options.threads === undefined ? {} : { threads: options.threads });
-  if (!options.lazy) await warm(engine, options);
-  return new LocalModel(spec, engine, checkpoint, options.memoryLimit === undefined ? {} : { memoryLimit: options.memoryLimit });
+  let engine: Engine | undefined;
+  try {
+    refuseTooLarge(spec, path, memoryLimit);
+    const files = new WeightFiles(checkpoint);
+    for (const weight of weightsOf(spec)) files.locate(weight);
+    engine = new Engine(spec, files, threads === undefined ? {} : { threads });
+    if (!options.lazy) await warm(engine, options);
+    return new LocalModel(spec, engine, checkpoint, { memoryLimit });
+  } catch (error) {
+    await engine?.close();
+    checkpoint.close();
+    throw error;
+  }
+}
+
+function checkOptions({ threads = 1, memoryLimit = 1, signal }: LoadOptions): void {
+  if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
+    throw new SextantError("usage", `threads must be a whole number from 1 to ${MOST_THREADS}, got ${threads}`);
+  if (!(memoryLimit > 0)) throw new SextantError("usage", `memoryLimit must be a number of bytes above 0, got ${memoryLimit}`);
+  if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
 }
 
 /** What a folder's `config.json` and checkpoint describe; nothing is computed. The caller closes the checkpoint. */
@@ -72,7 +94,7 @@ function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
 async function warm(engine: Engine, { onProgress, signal }: LoadOptions): Promise<void> {
   const stages = [engine.unembedding, ...engine.blocks, ...(engine.finalNorm ? [engine.finalNorm] : []), engine.embedding];
   for (const [index, stage] of stages.entries()) {
-    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted");
+    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
     await stage.warm();
     onProgress?.({ stage: "sessions", done: index + 1, total: stages.length });
   }

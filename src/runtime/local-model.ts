@@ -1,11 +1,12 @@
 /** @file A model in this process: takes requests one after another, refuses what the memory cannot hold, and measures what each cost. */
 import { totalmem } from "node:os";
-import { refuse } from "../base/errors.js";
+import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import type { ModelSpec } from "../models/spec.js";
+import { checkGeneration, checkTokens } from "./check-request.js";
 import type { Engine } from "./engine.js";
-import { forecastForward, forecastGenerate } from "./forecast.js";
+import { forecastForward, forecastGenerate, workingBytes } from "./forecast.js";
 import { forward, type Runner } from "./forward.js";
 import { generate } from "./generate.js";
 import type {
@@ -26,6 +27,7 @@ export class LocalModel implements Model {
   readonly #runner: Runner;
   #flopsPerMs: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
 
   constructor(spec: ModelSpec, engine: Engine, checkpoint: Checkpoint, options: { memoryLimit?: number } = {}) {
     this.spec = spec;
@@ -33,41 +35,54 @@ export class LocalModel implements Model {
   }
 
   forward(request: ForwardRequest, options: RunOptions = {}): Promise<ForwardResult> {
-    return this.#inTurn(() => this.#timed(this.forecast(request), () => forward(this.#runner, request, options)));
+    return this.#inTurn(() => this.#timed(this.#admit(request), () => forward(this.#runner, request, options)));
   }
 
   generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GenerateResult> {
-    return this.#inTurn(() => this.#timed(this.forecast(request), () => generate(this.#runner, request, options)));
+    return this.#inTurn(() => this.#timed(this.#admit(request), () => generate(this.#runner, request, options)));
   }
 
   runUntil(address: string, request: ForwardRequest, options: RunOptions = {}): Promise<PausedRun> {
-    return this.#inTurn(() => pause(this.#runner, address, request, options));
+    return this.#inTurn(() => {
+      this.#admit(request);
+      return pause(this.#runner, address, request, options);
+    });
   }
 
   runFrom(paused: PausedRun, value: Tensor, options: RunOptions = {}): Promise<ForwardResult> {
-    return this.#inTurn(() => this.#timed(this.forecast(paused.request), () => resume(this.#runner, paused, value, options)));
+    return this.#inTurn(() => this.#timed(this.#admit(paused.request), () => resume(this.#runner, paused, value, options)));
   }
 
   forecast(request: ForwardRequest | GenerateRequest): Forecast {
-    return "maxNew" in request
-      ? forecastGenerate(this.spec, request, this.#flopsPerMs)
-      : forecastForward(this.spec, request, this.#flopsPerMs);
+    if ("maxNew" in request) {
+      checkGeneration(this.spec, request);
+      return forecastGenerate(this.spec, request, this.#flopsPerMs);
+    }
+    checkTokens(this.spec, request.tokens, { beyondContext: request.beyondContext });
+    return forecastForward(this.spec, request, this.#flopsPerMs);
   }
 
-  async close(): Promise<void> {
-    await this.#inTurn(() => this.#runner.engine.close());
-    this.#runner.checkpoint.close();
+  close(): Promise<void> {
+    this.#closing ??= this.#inTurn(() => this.#runner.engine.close()).finally(() => this.#runner.checkpoint.close());
+    return this.#closing;
+  }
+
+  /** What a request will cost; refused where the memory does not hold it. */
+  #admit(request: ForwardRequest | GenerateRequest): Forecast {
+    const forecast = this.forecast(request);
+    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#runner.memoryLimit);
+    return forecast;
   }
 
   /** Runs are taken one after another: two at once would share the cores and the cached sessions for no gain. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work, work);
+    if (this.#closing) return Promise.reject(new SextantError("usage", "the model is closed; load it again"));
+    const mine = this.#turn.then(work, work).catch(tellMemory);
     this.#turn = mine.catch(() => undefined);
     return mine;
   }
 
   async #timed<T extends object>(forecast: Forecast, work: () => Promise<T>): Promise<T & { cost: { ms: number; forecast: Forecast } }> {
-    refuseTooLarge(forecast, this.#runner.memoryLimit);
     const start = performance.now();
     const result = await work();
     const ms = performance.now() - start;
@@ -76,15 +91,26 @@ export class LocalModel implements Model {
   }
 }
 
-function refuseTooLarge({ resultBytes, cacheBytes }: Forecast, limit: number): void {
-  if (resultBytes + cacheBytes <= limit) return;
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`;
+interface Needed extends Pick<Forecast, "resultBytes" | "cacheBytes"> {
+  readonly workingBytes: number;
+}
+
+function refuseTooLarge({ resultBytes, cacheBytes, workingBytes: working }: Needed, limit: number): void {
+  if (resultBytes + cacheBytes + working <= limit) return;
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(2)} GB`;
   throw refuse(
     {
-      what: `the run would return ${gigabytes(resultBytes)} and cache ${gigabytes(cacheBytes)}`,
-      why: `the machine has ${gigabytes(limit)} of memory`,
-      instead: "use fewer rows, read fewer points, or ask for logits at fewer positions",
+      what: `the run would return ${gigabytes(resultBytes)}, cache ${gigabytes(cacheBytes)} and work in ${gigabytes(working)}`,
+      why: `the limit is ${gigabytes(limit)} of memory`,
+      instead: "use fewer or shorter rows, read fewer points, or ask for logits at fewer positions",
     },
     "memory",
   );
+}
+
+/** What V8 says when it cannot make an array, as an error of ours. */
+function tellMemory(error: unknown): never {
+  if (error instanceof RangeError && /array buffer|array length/i.test(error.message))
+    throw new SextantError("memory", "not enough memory: use fewer or shorter rows, or read fewer points", { cause: error });
+  throw error;
 }

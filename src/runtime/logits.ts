@@ -6,6 +6,7 @@ import { must } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import type { LinearSpec, ModelSpec } from "../models/spec.js";
+import { explainNonFinite } from "./diagnose.js";
 import { ownValue, type Engine, type Plan } from "./engine.js";
 import type { Pass } from "./pass.js";
 import type { Held } from "./session.js";
@@ -28,6 +29,7 @@ export async function logitsOf(stream: Held, run: LogitsRun): Promise<Tensor<Flo
   const { engine, pass, positions, tokens } = run;
   const rows = await normalisedRows(stream, run);
   const columns = tokens ? await someColumns(rows, run, tokens) : await allColumns(rows, engine);
+  if (!columns.every(Number.isFinite)) throw explainNonFinite(run.checkpoint, engine.spec, { hasEdits: run.plan.edits.length > 0 });
   const width = Math.max(...positions.map((list) => list.length));
   const vocab = tokens?.length ?? engine.spec.vocabOut;
   const shape = [pass.rows.length, width, vocab];

@@ -4,6 +4,7 @@
  * never touch each other.
  */
 import { must } from "../base/errors.js";
+import type { TensorData } from "../base/tensor.js";
 import { rotaryTables } from "../models/rotary.js";
 import type { AttentionSpec, ModelSpec } from "../models/spec.js";
 import type { Feed, Held } from "./session.js";
@@ -61,6 +62,23 @@ function nextPosition(positions: Int32Array): number {
 /** Whether every row of a pass has its full width. */
 export function isFull({ rows, width }: Pass): boolean {
   return rows.every((row) => row.length === width);
+}
+
+/**
+ * Puts a value of a pass without a cache in place of another, but for the padding, whose computed values stay: zeros there could
+ * divide by a norm's scale, and what is not a number spreads even through weights of 0. `isEdges`: batch, head, query, key.
+ */
+export function overwrite(target: TensorData, value: TensorData, { rows, width }: Pass, isEdges: boolean): void {
+  const step = isEdges ? width : target.length / (rows.length * width);
+  const heads = isEdges ? target.length / (rows.length * width * width) : 1;
+  rows.forEach((tokens, row) => {
+    for (let head = 0; head < heads; head++) {
+      for (let i = 0; i < tokens.length; i++) {
+        const at = ((row * heads + head) * width + i) * step;
+        target.set(value.subarray(at, at + (isEdges ? tokens.length : step)), at);
+      }
+    }
+  });
 }
 
 /** Token ids and positions for the embedding graph, flattened: token. */

@@ -37,7 +37,7 @@ export async function pause(runner: Runner, address: string, request: ForwardReq
     address: place.address,
     request,
     value,
-    rest: kept ? { [BEFORE]: kept } : {},
+    rest: kept ? copies({ [BEFORE]: kept }) : {},
     activations: Object.fromEntries(Object.entries(others).filter(([name]) => asked.has(name) && name !== place.address)),
   };
 }
@@ -65,7 +65,12 @@ export async function resume(runner: Runner, paused: PausedRun, value: Tensor, o
     run.collector.take(place.address, run.pass, value.data.slice());
   const { stream } = await runner.engine.runPass(run.pass, run.plan);
   const result = await finish(runner, run, stream);
-  return { ...result, activations: { ...paused.activations, ...result.activations } };
+  return { ...result, activations: { ...copies(paused.activations), ...result.activations } };
+}
+
+/** Tensors of the result's own, so that it shares none with the stopped run. */
+function copies(tensors: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, { data, shape, axes }]) => [name, tensor(data.slice(), shape, axes)]));
 }
 
 function withPlan(spec: ModelSpec, prepared: Prepared, change: { readonly [K in keyof Plan]?: Plan[K] | undefined }): Prepared {

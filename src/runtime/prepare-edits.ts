@@ -3,11 +3,13 @@
  * nothing, or undoes another edit, is refused. The result can be applied to any pass over these rows.
  */
 import { refuse, SextantError } from "../base/errors.js";
+import { describeJson } from "../formats/json.js";
 import { inForwardOrder, parseAddress, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
 import { axisLength, axisSizes } from "../models/sizes.js";
 import type { ModelSpec } from "../models/spec.js";
 import { operationOn, type VectorOperation } from "./apply-edit.js";
+import { checkEdit } from "./check-edit.js";
 import type { Positions, ScheduledEdit } from "./edit.js";
 
 /** Which of a row's positions, by index from its start. */
@@ -39,15 +41,19 @@ export interface RowSizes {
 
 /** The edits in forward order, ready to apply. */
 export function prepareEdits(spec: ModelSpec, edits: readonly ScheduledEdit[], rows: RowSizes): PreparedEdit[] {
-  const prepared = edits.map((edit, index) => prepareEdit(spec, edit, { index, ...rows }));
+  if (!Array.isArray(edits)) throw new SextantError("request", `edits: must be a list of edits, got ${describeJson(edits)}`);
+  const prepared = edits
+    .map((edit, index) => prepareEdit(spec, edit, { index, ...rows }))
+    .toSorted((a, b) => inForwardOrder(a.place, b.place) || a.index - b.index);
   for (const edit of prepared) refuseIdle(edit, rows);
   prepared.forEach((edit, index) => {
-    for (const other of prepared.slice(0, index)) refuseContradiction(other, edit, rows);
+    for (const earlier of prepared.slice(0, index)) refuseContradiction(earlier, edit, rows);
   });
-  return prepared.toSorted((a, b) => inForwardOrder(a.place, b.place) || a.index - b.index);
+  return prepared;
 }
 
-function prepareEdit(spec: ModelSpec, edit: ScheduledEdit, context: RowSizes & { index: number }): PreparedEdit {
+function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index: number }): PreparedEdit {
+  checkEdit(edit, context.index);
   const place = parseAddress(spec, edit.at);
   const row = pointRow(place.point);
   const where = `edits[${context.index}] at ${place.address}`;
@@ -127,8 +133,6 @@ function positionTests(positions: Positions | undefined, context: PositionContex
   if (positions === undefined) return lengths.map(() => () => true);
   if (!Array.isArray(positions)) {
     const { every, from = 0, to = Infinity } = positions as Exclude<Positions, readonly number[]>;
-    if (!Number.isInteger(every) || every < 1)
-      throw new SextantError("request", `${where}: every must be a whole number above 0, got ${every}`);
     return lengths.map((length) => {
       const [first, last] = [from < 0 ? from + length : from, to < 0 ? to + length : to];
       return (position) => position >= first && position < last && (position - first) % every === 0;

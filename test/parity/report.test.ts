@@ -1,28 +1,15 @@
-/** @file `docs/parity.md` says what is measured now, and its bounds are neither broken nor idle. */
-import { readFileSync } from "node:fs";
+/** @file The bounds of `docs/parity.md`: neither broken nor idle, and no churn between machines. `parity.test.ts` checks the page itself. */
 import { describe, expect, it } from "vitest";
 import type { Difference } from "../reference/compare.js";
-import { hasShared } from "../shared.js";
 import type { Measured } from "./measure.js";
-import { disagreements, measureAll, renderParity, type ParityReport } from "./report.js";
-
-const PAGE = new URL("../../docs/parity.md", import.meta.url);
-
-describe.skipIf(!hasShared)("the page", () => {
-  it("says what is measured now (if not: npm run parity)", async () => {
-    const report = await measureAll();
-    expect(disagreements(report)).toEqual([]);
-    const page = readFileSync(PAGE, "utf8");
-    expect(renderParity(report, page)).toBe(page);
-  });
-});
+import { renderParity, type ParityReport } from "./report.js";
 
 describe("a bound", () => {
   const page = renderParity(reportOf(3e-6));
 
-  it("is a power of ten with room for a factor of two", () => {
+  it("is a power of ten with room for a factor of two, or the limit of the tests", () => {
     expect(lineOf(page)).toBe("| toy | gpt2 | < 1e-5 | 1 | `q.0` < 1e-5 | < 1e-12 |  |  | 4 of 4 |  |  |");
-    expect(lineOf(renderParity(reportOf(6e-6)))).toContain("| < 1e-4 | 1 | `q.0` < 1e-4 |");
+    expect(lineOf(renderParity(reportOf(6e-6)))).toContain("| < 1e-4 | 1 | `q.0` < 2e-5 |");
   });
 
   it("is kept while it holds, whatever would be written anew", () => {

@@ -5,8 +5,8 @@
 import type { Comparison, Difference } from "../reference/compare.js";
 import { readJsonObject } from "../../src/formats/json.js";
 import { sharedPath } from "../shared.js";
-import { LIMITS, logitsOf, measureGolden, measureReal, pointsOf, type Measured } from "./measure.js";
-import { FIXTURE_FOLDERS, modelShelf, REAL_MODELS, TINY_FOLDERS } from "./subjects.js";
+import { LIMITS, logitsOf, pointsOf, type Measured } from "./measure.js";
+import { FIXTURE_FOLDERS, REAL_MODELS, TINY_FOLDERS, type GoldenFolder } from "./subjects.js";
 
 /** Everything that the page reports, by its headings. */
 export interface ParityReport {
@@ -15,22 +15,20 @@ export interface ParityReport {
   readonly versions: readonly string[];
 }
 
+/** How a folder is measured. */
+export interface Measure {
+  readonly golden: (folder: GoldenFolder) => Promise<Measured>;
+  readonly real: (name: string) => Promise<Measured>;
+}
+
 /** Measures every golden folder; needs the shared ones. */
-export async function measureAll(): Promise<ParityReport> {
-  const shelf = modelShelf();
-  const golden = async ({ name, folder }: { name: string; folder: string }): Promise<Measured> =>
-    measureGolden(await shelf.open(folder), folder, name);
-  const real = async (name: string): Promise<Measured> => measureReal(await shelf.open(sharedPath("models", name)), name);
-  try {
-    const groups = [
-      { title: "Tiny random models of every family", rows: await inTurn(TINY_FOLDERS, golden) },
-      { title: "Variants, kept in `test/fixtures/variants`", rows: await inTurn(FIXTURE_FOLDERS, golden) },
-      { title: "Real models on real text", rows: await inTurn(REAL_MODELS, real) },
-    ];
-    return { groups, versions: versionsOf([...TINY_FOLDERS, ...FIXTURE_FOLDERS].map(({ folder }) => folder)) };
-  } finally {
-    await shelf.close();
-  }
+export async function measureAll({ golden, real }: Measure): Promise<ParityReport> {
+  const groups = [
+    { title: "Tiny random models of every family", rows: await inTurn(TINY_FOLDERS, golden) },
+    { title: "Variants, kept in `test/fixtures/variants`", rows: await inTurn(FIXTURE_FOLDERS, golden) },
+    { title: "Real models on real text", rows: await inTurn(REAL_MODELS, real) },
+  ];
+  return { groups, versions: versionsOf([...TINY_FOLDERS, ...FIXTURE_FOLDERS].map(({ folder }) => folder)) };
 }
 
 async function inTurn<T>(items: readonly T[], work: (item: T) => Promise<Measured>): Promise<Measured[]> {
@@ -110,7 +108,7 @@ function cellsOf(line: string): string[] {
 /** What a cell says, and whether an older text still says the truth and not too little. */
 interface Cell {
   readonly text: string;
-  holds(old: string): boolean;
+  readonly holds: (old: string) => boolean;
 }
 
 function rowText(row: Measured, old: readonly string[] = []): string {
@@ -162,8 +160,8 @@ function bound(value: number, { floor, limit }: { floor: number; limit: number }
   const fresh = value < limit ? Math.min(roomy, limit) : roomy;
   return {
     text: `< ${fresh.toExponential(0)}`,
-    holds(old) {
-      const said = Number(/^< (1e[-+]\d+)$/.exec(old)?.[1]);
+    holds: (old) => {
+      const said = Number(/^< (\de[-+]\d+)$/.exec(old)?.[1]);
       return value < said && said <= 10.5 * fresh;
     },
   };
@@ -175,7 +173,7 @@ function worst(values: readonly (readonly [string, number])[], range: { floor: n
   if (name === "") return exactly("");
   return {
     text: `\`${name}\` ${bound(value, range).text}`,
-    holds(old) {
+    holds: (old) => {
       const [, oldName, limit = ""] = /^`(.+)` (<.+)$/.exec(old) ?? [];
       return values.some((item) => item[0] === oldName && item[1] >= value / 10) && bound(value, range).holds(limit);
     },

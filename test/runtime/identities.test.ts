@@ -4,14 +4,14 @@
  */
 import { afterAll, describe, expect, it } from "vitest";
 import { must } from "../../src/base/errors.js";
-import { tensor, type Tensor } from "../../src/base/tensor.js";
+import type { Tensor } from "../../src/base/tensor.js";
 import { allPlaces, type Place } from "../../src/models/address.js";
 import { pointRow } from "../../src/models/points.js";
 import type { LayerSpec, ModelSpec } from "../../src/models/spec.js";
 import type { Edit } from "../../src/runtime/edit.js";
 import { readSpec } from "../../src/runtime/load.js";
 import type { ForwardRequest, Model } from "../../src/runtime/model.js";
-import { modelShelf, SUBJECTS, FIXTURE_FOLDERS } from "../parity/subjects.js";
+import { modelShelf, SUBJECTS } from "../parity/subjects.js";
 import { compareTensors, type Compared } from "../reference/compare.js";
 
 /** Both sides are float32 or sums of it in another order; of the largest value. Seen: 2e-6. */
@@ -81,6 +81,15 @@ describe.each(SUBJECTS)("$name", ({ folder, tokens }) => {
     }
   });
 
+  it("equal scores spread attention evenly over the keys that a query sees", async () => {
+    const { spec, at, patternUnder } = await read();
+    for (const [l, { attention }] of spec.layers.entries()) {
+      if (attention.sinks) continue;
+      const pattern = await patternUnder(l, { at: `attn_scores.${l}`, op: "set", value: 0.7 });
+      expectSame(pattern, evenly(at(`attn_scores.${l}`)), `pattern.${l}`);
+    }
+  });
+
   it("resuming at any block from its own stream, or behind the last one, gives the same logits", async () => {
     const { spec, at, logits, under } = await read();
     for (let layer = 0; layer <= spec.layers.length; layer++) {
@@ -96,30 +105,8 @@ describe.each(SUBJECTS)("$name", ({ folder, tokens }) => {
     for (const positions of [[-1, 0, 1], [0], "last", "all"] as const)
       for (const some of [[last, 0, last], [1], everyToken, undefined]) {
         const part = await under({ logits: { positions, ...(some && { tokens: some }) } });
-        expectSame(part, slice(logits, { positions, tokens: some }), `positions ${positions}, tokens ${some?.length ?? "all"}`);
+        expectSame(part, slice(logits, { positions, tokens: some }), `positions ${String(positions)}, tokens ${some?.length ?? "all"}`);
       }
-  });
-});
-
-describe.each(FIXTURE_FOLDERS)("$name, stopped at every point", ({ folder, name }) => {
-  const { tokens } = SUBJECTS.find((subject) => subject.name === name)!;
-
-  it("goes on with its own value as if it had not stopped, and with half of it as under that edit", async () => {
-    const model = await shelf.open(folder);
-    const request: ForwardRequest = { tokens, logits: { positions: "all" } };
-    const { logits } = await model.forward(request);
-    for (const { address, point } of writable(model.spec)) {
-      const paused = await model.runUntil(address, request);
-      expectSame((await model.runFrom(paused, paused.value)).logits!, logits!, `stopped at ${address}`);
-      if (pointRow(point).dtype === "int32") continue;
-      const half = tensor(
-        Float32Array.from(paused.value.data, (x) => x / 2),
-        paused.value.shape,
-        paused.value.axes,
-      );
-      const edited = await model.forward({ ...request, edits: [{ at: address, op: "scale", by: 0.5 }] });
-      expectSame((await model.runFrom(paused, half)).logits!, edited.logits!, `halved at ${address}`);
-    }
   });
 });
 
@@ -129,6 +116,7 @@ interface Read {
   readonly at: (address: string) => Tensor;
   readonly logits: Tensor;
   readonly under: (change: Partial<ForwardRequest>) => Promise<Tensor>;
+  readonly patternUnder: (layer: number, edit: Edit) => Promise<Tensor>;
 }
 
 async function readAll(
@@ -141,7 +129,11 @@ async function readAll(
   const at = (address: string): Tensor => must(activations[address], address);
   const under: Read["under"] = async (change) =>
     must((await model.forward({ tokens, logits: { positions: "all" }, ...change })).logits, "logits");
-  return { spec: model.spec, at, logits: at("logits"), under };
+  const patternUnder: Read["patternUnder"] = async (layer, edit) => {
+    const name = `pattern.${layer}`;
+    return must((await model.forward({ tokens, read: [name], edits: [edit], logits: false })).activations[name], name);
+  };
+  return { spec: model.spec, patternUnder, at, logits: at("logits"), under };
 }
 
 function difference(ours: Compared, theirs: Compared): number {
@@ -182,7 +174,7 @@ function outputBias(folder: string, { attention }: LayerSpec): number[] | undefi
   const { checkpoint } = readSpec(folder);
   try {
     const from = bias.offset ?? 0;
-    return [...checkpoint.readFloat32(bias.name).slice(from, from + attention.out.out)];
+    return Array.from(checkpoint.readFloat32(bias.name).subarray(from, from + attention.out.out));
   } finally {
     checkpoint.close();
   }
@@ -218,6 +210,14 @@ function mix(pattern: Compared, v: Compared): Compared {
           for (let d = 0; d < D; d++) out[((b * T + q) * H + h) * D + d]! += weight * v.data[from + d]!;
         }
   return { shape: [B, T, H, D], data: out };
+}
+
+/** 1 over the number of keys that a query sees, at each of them; 0 at the others. */
+function evenly({ shape, data }: Compared): Compared {
+  const keys = shape.at(-1)!;
+  const isSeen = (at: number): boolean => data[at] !== -Infinity;
+  const seen = (line: number): number => Array.from({ length: keys }, (_, key) => isSeen(line * keys + key)).filter(Boolean).length;
+  return { shape, data: Array.from(data, (_, at) => (isSeen(at) ? 1 / seen(Math.floor(at / keys)) : 0)) };
 }
 
 interface Part {

@@ -11,7 +11,7 @@ export const bloom: Family = {
     const dModel = config.count(["n_embed", "hidden_size"], 64);
     const layers = config.count(["num_hidden_layers", "n_layer"], 2);
     const eps = config.positive("layer_norm_epsilon", 1e-5);
-    const p = source.prefix("word_embeddings.weight", "transformer.", "");
+    const p = source.prefix("h", "transformer.", "");
     const tokens = source.embedding(
       `${p}word_embeddings.weight`,
       { vocab: config.count("vocab_size", 250880), width: dModel },

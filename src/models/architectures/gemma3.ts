@@ -63,9 +63,20 @@ function rotaries(config: Config, sizes: { dHead: number; maxPositions: number }
   const local = nested?.object("sliding_attention");
   const [stray] = nested?.unread() ?? [];
   if (stray !== undefined) throw config.refused("rope_parameters", stray, "it holds full_attention and sliding_attention here");
+  refuseAmbiguous(config, nested);
   const localTheta = config.positive("rope_local_base_freq", 10_000);
   const one = (theta: number, parameters: Config | undefined): RotarySpec =>
     rotaryOf(config, { theta, ...sizes, thetaKey: "rope_theta", ...(parameters && { parameters }) });
   const plain: RotarySpec = { rope: { type: "default", theta: localTheta }, dims: sizes.dHead, period: sizes.dHead, pairs: "halves" };
   return [one(1_000_000, global), local ? one(localTheta, local) : plain];
+}
+
+/** Two readings are possible where `transformers` itself takes the one that was hardly meant. */
+function refuseAmbiguous(config: Config, nested: Config | undefined): void {
+  const scaling = config.object("rope_scaling");
+  if (!scaling) return;
+  if (nested) throw config.refused("rope_scaling", "with rope_parameters", "it is not clear which of them holds; keep one");
+  if (!scaling.has("rope_type") && scaling.has("type")) {
+    throw config.refused("rope_scaling", "type", "transformers reads only rope_type for this family, and would scale nothing");
+  }
 }

@@ -13,7 +13,7 @@ export const gptNeo: Family = {
     const positions = config.count("max_position_embeddings", 2048);
     const eps = config.positive("layer_norm_epsilon", 1e-5);
     const kinds = layerKinds(source, layers);
-    const p = source.prefix("wte.weight", "transformer.", "");
+    const p = source.prefix("h", "transformer.", "");
     const tokens = source.embedding(
       `${p}wte.weight`,
       { vocab: config.count("vocab_size", 50257), width: dModel },

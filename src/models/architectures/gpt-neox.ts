@@ -23,7 +23,7 @@ export const gptNeox: Family = {
       thetaKey: "rotary_emb_base",
       partialKey: "rotary_pct",
     });
-    const p = source.prefix("embed_in.weight", "gpt_neox.", "");
+    const p = source.prefix("layers", "gpt_neox.", "");
     const head = source.either("embed_out.weight", "lm_head.weight").replace(".weight", "");
     const tokens = source.embedding(
       `${p}embed_in.weight`,

@@ -47,10 +47,11 @@ export const gptOss: Family = {
 
 /** The configuration's rotary embedding; with none stated, the YaRN settings of the released models. */
 function rotary(config: Config, sizes: Sizes): RotarySpec {
-  if (config.object("rope_parameters") || config.object("rope_scaling")) return rotaryOf(config, { theta: 150_000, ...sizes });
+  if (config.has("rope_parameters") || config.object("rope_scaling")) return rotaryOf(config, { theta: 150_000, ...sizes });
   const theta = config.positive("rope_theta", 150_000);
+  const original = config.count("original_max_position_embeddings", 4096);
   const attentionFactor = 0.1 * Math.log(32) + 1;
-  const rope = { type: "yarn", theta, factor: 32, original: 4096, attentionFactor, betaFast: 32, betaSlow: 1, truncate: false } as const;
+  const rope = { type: "yarn", theta, factor: 32, original, attentionFactor, betaFast: 32, betaSlow: 1, truncate: false } as const;
   return { rope, dims: sizes.dHead, period: sizes.dHead, pairs: "halves" };
 }
 

@@ -11,7 +11,7 @@ export const gpt2: Family = {
     const layers = config.count(["num_hidden_layers", "n_layer"], 12);
     const positions = config.count(["max_position_embeddings", "n_positions"], 1024);
     const eps = config.positive("layer_norm_epsilon", 1e-5);
-    const p = source.prefix("wte.weight", "transformer.", "");
+    const p = source.prefix("h", "transformer.", "");
     const head = "lm_head";
     const tokens = source.embedding(
       `${p}wte.weight`,

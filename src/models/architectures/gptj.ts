@@ -14,7 +14,7 @@ export const gptj: Family = {
     const dims = config.count("rotary_dim", 64);
     if (dims > dHead || dims % 2 !== 0) throw config.wrong("rotary_dim", `an even number up to ${dHead}`, dims);
     const eps = config.positive("layer_norm_epsilon", 1e-5);
-    const p = source.prefix("wte.weight", "transformer.", "");
+    const p = source.prefix("h", "transformer.", "");
     const tokens = source.embedding(
       `${p}wte.weight`,
       { vocab: config.count("vocab_size", 50400), width: dModel },

@@ -13,11 +13,13 @@ export const granite: Family = {
     const activation = source.activation("hidden_act", "silu");
     const scale = config.number("attention_multiplier", 1);
     const residualMultiplier = config.number("residual_multiplier", 1);
+    const divisor = config.number("logits_scaling", 1);
+    if (divisor === 0) throw config.wrong("logits_scaling", "a number other than 0", divisor);
     return assembleLlama(source, "granite", sizes, {
       rotaries: [rotaryOf(config, { theta: 10000, ...sizes })],
       tied: false,
       embeddingMultiplier: config.number("embedding_multiplier", 1),
-      head: { multiplier: 1 / config.positive("logits_scaling", 1) },
+      head: { multiplier: 1 / divisor },
       layer: (p) => ({
         wiring: "sequential",
         ...preNorms(source, p, sizes),

@@ -17,7 +17,7 @@ export const opt: Family = {
     const normBefore = config.flag("do_layer_norm_before", true);
     const affine = config.flag("layer_norm_elementwise_affine", true);
     const hasFinalNorm = normBefore && !config.flag("_remove_final_layer_norm", false);
-    const p = source.prefix("embed_tokens.weight", "model.decoder.", "decoder.", "");
+    const p = source.prefix("layers", "model.decoder.", "decoder.", "");
     const tokens = source.embedding(
       `${p}embed_tokens.weight`,
       { vocab: config.count("vocab_size", 50272), width },

@@ -14,7 +14,7 @@ export const phi: Family = {
     const eps = config.positive("layer_norm_eps", 1e-5);
     const { heads, kvHeads } = source.heads({ heads: 32 });
     const dHead = source.headSize(dModel, heads);
-    const p = source.prefix("embed_tokens.weight", "model.", "");
+    const p = source.prefix("layers", "model.", "");
     const tokens = source.embedding(
       `${p}embed_tokens.weight`,
       { vocab: config.count("vocab_size", 51200), width: dModel },
