@@ -1,5 +1,5 @@
 /** @file Opening files and reading ranges of them, with errors that name the path and say in words what the system said. */
-import { closeSync, fstatSync, openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
 import { SextantError } from "../base/errors.js";
 
 /** A `file` error for what the operating system said about `path`; a `SextantError` is passed on. */
@@ -29,6 +29,11 @@ export function statOf(path: string, role = ""): Stats {
   } catch (error) {
     throw fileError(role ? `cannot open ${role},` : "cannot open", path, error);
   }
+}
+
+/** Whether there is a file or folder at the path, links followed. */
+export function isThere(path: string): boolean {
+  return existsSync(path);
 }
 
 /** The absolute path with symbolic links resolved. */

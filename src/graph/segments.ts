@@ -32,17 +32,6 @@ export function cutGraph(graph: Graph, cuts: readonly (readonly string[])[], res
   return parts.map((nodes, index) => segmentOf(graph, nodes, parts.slice(index + 1).flat(), wanted));
 }
 
-/** The part of a graph that computes some of its named values, from its own inputs. */
-export function subgraph(graph: Graph, names: readonly string[]): Segment {
-  const nodes = reach(
-    graph,
-    names.map((name) => idOf(graph, name)),
-    producersOf(graph),
-    new Set(),
-  );
-  return segmentOf(graph, nodes, [], new Set(names.map((name) => idOf(graph, name))));
-}
-
 function idOf(graph: Graph, name: string): string {
   const id = graph.named.get(name);
   if (id === undefined) throw internal(`the graph has no value named ${name}`);

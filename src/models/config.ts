@@ -35,7 +35,9 @@ export class Config {
 
   /** A whole number in `1 … 2³¹`, under the first of the keys that is there. */
   count(keys: string | readonly string[], fallback?: number): number {
-    return this.#demand(keys, fallback, (value) => Number.isInteger(value) && value >= 1 && value <= LARGEST, "a whole number above 0");
+    const value = this.#demand(keys, fallback, (count) => Number.isInteger(count) && count >= 1, "a whole number above 0");
+    if (value > LARGEST) throw this.wrong([keys].flat()[0]!, `at most ${LARGEST}`, value);
+    return value;
   }
 
   /** As `count`, or undefined where the key is absent or null. */
@@ -64,13 +66,13 @@ export class Config {
   }
 
   flag(key: string, fallback: boolean): boolean {
-    const value = this.#stated([key]) ?? fallback;
+    const value = this.#stated([key], fallback);
     if (typeof value !== "boolean") throw this.wrong(key, "true or false", value);
     return value;
   }
 
   text(key: string, fallback?: string): string {
-    const value = this.#stated([key]) ?? fallback;
+    const value = this.#stated([key], fallback);
     if (typeof value !== "string") throw this.wrong(key, "a text", value);
     return value;
   }
@@ -136,9 +138,9 @@ export class Config {
     return new SextantError("format", `${this.where}: ${key} must be ${demand}, ${got}`);
   }
 
-  /** The value of the first key that is there; null where all that are there are null. */
-  #stated(keys: readonly string[]): unknown {
-    return this.#find(keys) ?? (keys.some((key) => Object.hasOwn(this.#json, key)) ? null : undefined);
+  /** The value of the first key that is there and not null; null where all that are there are; the fallback where none is. */
+  #stated(keys: readonly string[], fallback: unknown): unknown {
+    return this.#find(keys) ?? (keys.some((key) => Object.hasOwn(this.#json, key)) ? null : fallback);
   }
 
   #find(keys: readonly string[]): unknown {
@@ -152,8 +154,7 @@ export class Config {
 
   #demand(keys: string | readonly string[], fallback: number | undefined, accepts: (value: number) => boolean, what: string): number {
     const names = [keys].flat();
-    const stated = this.#stated(names);
-    const value = stated === undefined ? fallback : stated;
+    const value = this.#stated(names, fallback);
     if (typeof value === "number" && accepts(value)) return value;
     throw this.wrong(names.find((name) => Object.hasOwn(this.#json, name)) ?? names[0]!, what, value);
   }
@@ -163,8 +164,9 @@ function isFloat32(value: number): boolean {
   return Number.isFinite(Math.fround(value));
 }
 
-/** A value as the file has it, in a few words: a number, `"a text"`, `[1, 2, …]`, `an object`. */
+/** A value as the file has it, cut short: a number, `"a text"`, `[1, 2, …]`, `{…}`. */
 function shown(value: unknown): string {
+  if (isJsonObject(value)) return "{…}";
   return typeof value === "object" || typeof value === "string"
     ? describeJson(value).replace(/^the string /, "")
     : `${value as number | boolean}`;

@@ -52,10 +52,12 @@ const WITHOUT_EFFECT = new Set([
   "bos_token_id", "eos_token_id", "pad_token_id", "sep_token_id", "decoder_start_token_id", "unk_token_id", "auto_map", "torchscript",
   "use_bfloat16", "router_aux_loss_coef", "router_jitter_noise", "chunk_size_feed_forward", "is_decoder", "cross_attention_hidden_size",
   "tie_encoder_decoder", "num_nextn_predict_layers", "_attn_implementation", "attn_implementation", "attn_implementation_internal", "license",
-  "max_length", "min_length", "prefix", "tie_word_embeddings", "_commit_hash", "head_dim", "num_key_value_heads", "forced_bos_token_id",
+  "max_length", "min_length", "prefix", "tie_word_embeddings", "_commit_hash", "forced_bos_token_id",
   "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens", "remove_invalid_values", "exponential_decay_length_penalty", "tf_legacy_loss",
-  "adapter_attn_dim", "no_split_modules", "bad_words_ids", "do_sample", "temperature", "top_k", "top_p", "num_beams", "unsloth_version", "rope_theta",
-  "rope_scaling", "rope_parameters", "layer_types", "sliding_window", "use_sliding_window", "max_window_layers", "n_ctx", "original_max_position_embeddings", "activation_dropout",
+  "adapter_attn_dim", "no_split_modules", "bad_words_ids", "do_sample", "temperature", "top_k", "top_p", "num_beams", "unsloth_version",
+  "n_ctx", "activation_dropout",
+  "model_max_length", "repetition_penalty", "num_return_sequences", "num_beam_groups", "encoder_no_repeat_ngram_size", "no_repeat_ngram_size", "typical_p",
+  "early_stopping", "output_scores", "return_dict_in_generate", "length_penalty", "diversity_penalty", "add_cross_attention", "cache_implementation",
   "vision_config", "mm_tokens_per_image", "boi_token_index", "eoi_token_index", "image_token_index", "boi_token_id", "eoi_token_id", "image_token_id",
 ]);
 const WITHOUT_EFFECT_PATTERN = /dropout|_pdrop$|^summary_|^layerdrop$|^gradient_/;

@@ -43,6 +43,7 @@ function settingsOf(config: Config, defaults: RopeDefaults): { parameters: Confi
   const current = config.object("rope_parameters");
   const parameters = defaults.parameters ?? scaling ?? current;
   const { thetaKey = "rope_theta", partialKey = "partial_rotary_factor" } = defaults;
+  config.ignore(thetaKey, partialKey);
   return {
     parameters,
     theta: parameters?.optionalNumber("rope_theta") ?? config.optionalNumber(thetaKey) ?? defaults.theta,
@@ -50,16 +51,14 @@ function settingsOf(config: Config, defaults: RopeDefaults): { parameters: Confi
   };
 }
 
-const ALL_TYPES = ["default", "linear", "proportional", "dynamic", "llama3", "yarn", "longrope"] as const;
+const ALL_TYPES: readonly RopeSpec["type"][] = ["default", "linear", "proportional", "dynamic", "llama3", "yarn", "longrope"];
 
-/** Families that turn part of a head have no proportional type: both would shorten the rotation. */
-function typeOf(parameters: Config | undefined, { types, renamed, partial }: RopeDefaults): RopeSpec["type"] {
+function typeOf(parameters: Config | undefined, { types = ALL_TYPES, renamed }: RopeDefaults): RopeSpec["type"] {
   const stated = parameters ? parameters.text("rope_type", parameters.text("type", "default")) : "default";
   parameters?.ignore("type", "rope_type");
   const type = renamed?.[stated] ?? stated;
-  const known = types ?? (partial === undefined ? ALL_TYPES : ALL_TYPES.filter((name) => name !== "proportional"));
-  if (!(known as readonly string[]).includes(type)) {
-    throw refuse({ what: `cannot honour the rope type ${JSON.stringify(stated)}`, why: `this family's types are ${known.join(", ")}` });
+  if (!(types as readonly string[]).includes(type)) {
+    throw refuse({ what: `cannot honour the rope type ${JSON.stringify(stated)}`, why: `this family's types are ${types.join(", ")}` });
   }
   return type as RopeSpec["type"];
 }
@@ -68,7 +67,7 @@ function typeOf(parameters: Config | undefined, { types, renamed, partial }: Rop
 function rotaryDims(config: Config, given: { type: string; partial: number; defaults: RopeDefaults }): number {
   const { type, partial, defaults } = given;
   if (partial <= 0 || partial > 1) throw config.wrong("partial_rotary_factor", "a number above 0, at most 1", partial);
-  if (defaults.partial !== undefined) return Math.trunc(defaults.dHead * partial);
+  if (defaults.partial !== undefined) return type === "proportional" ? defaults.dHead : Math.trunc(defaults.dHead * partial);
   if (partial < 1 && type !== "default" && type !== "proportional") {
     throw refuse({ what: `cannot honour partial_rotary_factor ${partial} of ${config.where}`, why: "this family turns the whole head" });
   }
@@ -82,7 +81,7 @@ function turning(
   { dHead, oddSizes = false, type }: RopeDefaults & { type: RopeSpec["type"] },
 ): Pick<RotarySpec, "dims" | "period"> {
   const dims = 2 * Math.ceil(size / 2);
-  const mayBeOdd = oddSizes && (type === "default" || type === "linear" || type === "longrope");
+  const mayBeOdd = oddSizes && type !== "yarn";
   if (size >= 1 && (dims === size || mayBeOdd) && dims <= dHead) return { dims, period: size };
   const why = "coordinates turn in pairs, so it must be even";
   throw refuse({ what: `cannot honour the rotary size ${size} of a head of ${dHead} in ${config.where}`, why });
@@ -122,6 +121,9 @@ function scaled(
         original: original(),
       };
     case "yarn":
+      if (defaults.parameters && !parameters.flag("truncate", true)) {
+        throw parameters.refused("truncate", false, "transformers does not read it inside nested parameters");
+      }
       return yarn(parameters, { theta, original: original(), maxPositions });
     case "longrope":
       return longrope(parameters, { theta, original: original(), maxPositions, dims });

@@ -4,7 +4,7 @@
  */
 import { checkWeight } from "./check-weights.js";
 import type { Config } from "./config.js";
-import { isActivation } from "./parts/activations.js";
+import { ACTIVATION_NAMES, isActivation } from "./parts/activations.js";
 import type { EmbeddingSpec, HeadSpec, LayerSpec, LinearSpec, ModelSpec, NormSpec, RotarySpec, WeightRef } from "./spec.js";
 
 /** How a linear map is stored, and whether it has a bias. */
@@ -93,7 +93,7 @@ export class Source {
   /** The activation that the configuration names. */
   activation(key: string, fallback: string): string {
     const name = this.config.text(key, fallback);
-    if (!isActivation(name)) throw this.config.refused(key, name, "no such activation is known here");
+    if (!isActivation(name)) throw this.config.refused(key, name, `known are ${ACTIVATION_NAMES.join(", ")}`);
     return name;
   }
 
@@ -110,7 +110,8 @@ export class Source {
     const heads = config.count("num_attention_heads", fallback.heads);
     const unstated = config.states("num_key_value_heads") ? heads : (fallback.kvHeads ?? heads);
     const kvHeads = config.optionalCount("num_key_value_heads") ?? unstated;
-    if (heads % kvHeads !== 0) throw config.wrong("num_key_value_heads", `a divisor of ${heads} query heads`, kvHeads);
+    const stated = config.states("num_key_value_heads") ? kvHeads : undefined;
+    if (heads % kvHeads !== 0) throw config.wrong("num_key_value_heads", `a divisor of ${heads} query heads`, stated);
     return { heads, kvHeads };
   }
 

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { totalmem } from "node:os";
 import { refuse, SextantError } from "../base/errors.js";
-import { statOf } from "../formats/files.js";
+import { isThere, statOf } from "../formats/files.js";
 import { readJsonObject } from "../formats/json.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
 import { weightsOf } from "../models/check-weights.js";
@@ -57,11 +57,9 @@ function checkOptions({ threads = 1, memoryLimit = 1, signal }: LoadOptions): vo
 
 /** What a folder's `config.json` and checkpoint describe; nothing is computed. The caller closes the checkpoint. */
 export function readSpec(path: string): { spec: ModelSpec; checkpoint: Checkpoint } {
-  if (!statOf(path, "the model").isDirectory()) {
-    const instead = "give a folder with config.json and model.safetensors";
-    throw refuse({ what: `cannot load ${path}`, why: "it is a file", instead }, "file");
-  }
   const where = join(path, "config.json");
+  const why = !statOf(path, "the model").isDirectory() ? "it is a file" : isThere(where) ? undefined : "it has no config.json";
+  if (why) throw refuse({ what: `cannot load ${path}`, why, instead: "give a folder with config.json and model.safetensors" }, "file");
   const json = readJsonObject(where);
   const checkpoint = openCheckpoint(path);
   try {

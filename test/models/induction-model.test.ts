@@ -73,7 +73,9 @@ function norm(name: string, x: readonly number[]): number[] {
 
 /** Cosine and sine of `position · theta^(-2i/C)`, by position and pair i. */
 const turns = Array.from({ length: CONTEXT }, (_, position) =>
-  Array.from({ length: C / 2 }, (__, i) => position * config.rope_theta ** ((-2 * i) / C)).map((angle) => [Math.cos(angle), Math.sin(angle)] as const),
+  Array.from({ length: C / 2 }, (__, i) => position * config.rope_theta ** ((-2 * i) / C)).map(
+    (angle) => [Math.cos(angle), Math.sin(angle)] as const,
+  ),
 );
 
 /** Turns the channel pairs (i, i + C/2) of every head. */
@@ -162,7 +164,11 @@ function dice(seed: number): (n: number) => number {
 }
 
 /** `<bos>`, `before` other words, A B, then other words until A stands `distance` further on. */
-function repetition(a: number, b: number, { before, distance, others }: { before: number; distance: number; others: () => number }): number[] {
+function repetition(
+  a: number,
+  b: number,
+  { before, distance, others }: { before: number; distance: number; others: () => number },
+): number[] {
   const fill = (count: number): number[] => Array.from({ length: count }, others);
   if (a === b) return [0, ...fill(before), a, a];
   return [0, ...fill(before), a, b, ...fill(distance - 2), a];
@@ -182,7 +188,8 @@ function product(a: number, b: number): number {
 function expectAnswer(tokens: readonly number[], b: number, off: readonly string[] = []): number {
   const { logits } = forward(tokens, off);
   const margin = marginOf(logits, b);
-  if (margin < bounds.margin) expect.fail(`margin ${margin} of ${VOCABULARY[b]} after ${tokens.map((token) => VOCABULARY[token]).join(" ")}`);
+  if (margin < bounds.margin)
+    expect.fail(`margin ${margin} of ${VOCABULARY[b]} after ${tokens.map((token) => VOCABULARY[token]).join(" ")}`);
   expect(logits[b]).toBeGreaterThan(bounds.answerLogit.low);
   expect(logits[b]).toBeLessThan(bounds.answerLogit.high);
   expect(softmax(logits)[b]).toBeGreaterThan(bounds.probability);
@@ -327,11 +334,17 @@ describe("switching a head off", () => {
 
   it("destroys induction when it is 0.1 or 1.2", () => {
     for (const { a, b, tokens } of cases) {
-      for (const [head, unrepeated] of [["0.1", withoutPrevious()], ["1.2", ORDINARY]] as const) {
+      for (const [head, unrepeated] of [
+        ["0.1", withoutPrevious()],
+        ["1.2", ORDINARY],
+      ] as const) {
         const { logits, stream } = forward(tokens, [head]);
         const probabilities = softmax(logits);
         expect(probabilities[b], head).toBeLessThan(highestPrior(unrepeated) + 0.001);
-        expect(STREAM.ANSWER.every((i) => Math.abs(stream[i]!) < 1e-6), head).toBe(true);
+        expect(
+          STREAM.ANSWER.every((i) => Math.abs(stream[i]!) < 1e-6),
+          head,
+        ).toBe(true);
         for (const [next, expected] of prior(CLASS_NAMES[(a - 1) >> 3]!, unrepeated)) {
           expect(probabilities[id(next)], `${head} ${next}`).toBeCloseTo(expected, 3);
         }

@@ -17,14 +17,14 @@ import { readSpec } from "../../src/runtime/load.js";
 import type { Model } from "../../src/runtime/model.js";
 import { engineEdits, engineRun, onlyLogits } from "../parity/engine-run.js";
 import { FIXTURE_FOLDERS, modelShelf, SUBJECTS } from "../parity/subjects.js";
-import { compareRuns, compareTensors, type Compared, type ComparedRun } from "../reference/compare.js";
 import type { Floats } from "../reference/arrays.js";
+import { compareRuns, compareTensors, type Compared, type ComparedRun } from "../reference/compare.js";
 import type { Edit } from "../reference/edits.js";
 import { openReference } from "../reference/reference.js";
 
 /** Rounding alone: sums of up to a few hundred float32 terms, passed on through two to four blocks. */
 const LIMITS = { relative: 1e-5 };
-/** An edit shows when logits move by more than rounding could: a hundred times what is allowed above. */
+/** An edit shows when logits, which are about ten, move by ten times what rounding may do to them. */
 const SHOWS = 1e-3;
 
 const shelf = modelShelf();
@@ -56,8 +56,7 @@ describe.each(SUBJECTS)("$name", ({ name, folder, tokens }) => {
   });
 
   it("names in its graphs the points it is said to have, in every form", () => {
-    const { spec, checkpoint } = readSpec(folder);
-    checkpoint.close();
+    const spec = specOf(folder);
     for (const norms of ["fused", "steps"] as const)
       for (const heads of ["fused", "apart"] as const) expect(namesInGraphs(spec, { norms, heads })).toEqual(namesSaid(spec));
   });
@@ -102,9 +101,15 @@ describe.each(SUBJECTS)("$name", ({ name, folder, tokens }) => {
 });
 
 it("meets every point of the table in some model that is always here", () => {
-  const met = FIXTURE_FOLDERS.flatMap(({ folder }) => allPlaces(readSpec(folder).spec).map(({ point }) => point));
+  const met = FIXTURE_FOLDERS.flatMap(({ folder }) => allPlaces(specOf(folder)).map(({ point }) => point));
   expect(POINT_NAMES.filter((point) => !met.includes(point))).toEqual([]);
 });
+
+function specOf(folder: string): ModelSpec {
+  const { spec, checkpoint } = readSpec(folder);
+  checkpoint.close();
+  return spec;
+}
 
 type Rows = readonly (readonly number[])[];
 
@@ -132,7 +137,7 @@ function expectRow(spec: ModelSpec, { address, point, layer }: Place, value: Ten
   expect(odd, `${address} holds ${value.data[odd]}`).toBe(-1);
 }
 
-/** Addresses of the table that a model has no value for, in the first layer that lacks them. */
+/** Addresses of the table that a model has no value for. */
 function lacking(spec: ModelSpec): string[] {
   const has = new Set(allPlaces(spec).map(({ address }) => address as string));
   const everywhere = POINT_NAMES.flatMap((point) =>

@@ -70,7 +70,7 @@ export function compareTensors(address: string, ours: Compared, theirs: Compared
     sums.aa += a * a;
     sums.bb += b * b;
   }
-  const cosine = sums.aa === sums.bb ? 1 : sums.ab / Math.sqrt(sums.aa * sums.bb);
+  const cosine = sums.aa === sums.bb && sums.ab === sums.aa ? 1 : sums.ab / Math.sqrt(sums.aa * sums.bb);
   const at = placeOf(worst, theirs.shape);
   return { address, maxAbs, relative: ratio(maxAbs, largest), cosine, at, ours: ours.data[worst]!, theirs: theirs.data[worst]! };
 }

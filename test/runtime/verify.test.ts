@@ -199,7 +199,7 @@ describe("a planted fault is found by the check that it concerns", () => {
   ];
 
   it.each(cases)("$fault", async ({ by, found }) => {
-    expect(await faults(disturbed(by))).toEqual(found);
+    expect(await faults(disturbed(by), { tokens: rowsOf(5, 5) })).toEqual(found);
   });
 
   it("names the address where a point first leaves the golden", async () => {

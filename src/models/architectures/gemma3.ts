@@ -65,10 +65,10 @@ function rotaries(config: Config, sizes: { dHead: number; maxPositions: number }
   if (stray !== undefined) throw config.refused("rope_parameters", stray, "it holds full_attention and sliding_attention here");
   refuseAmbiguous(config, nested);
   const localTheta = config.positive("rope_local_base_freq", 10_000);
-  const one = (theta: number, parameters: Config | undefined): RotarySpec =>
-    rotaryOf(config, { theta, ...sizes, thetaKey: "rope_theta", ...(parameters && { parameters }) });
+  const one = (theta: number, thetaKey: string, parameters: Config | undefined): RotarySpec =>
+    rotaryOf(config, { theta, ...sizes, thetaKey, ...(parameters && { parameters }) });
   const plain: RotarySpec = { rope: { type: "default", theta: localTheta }, dims: sizes.dHead, period: sizes.dHead, pairs: "halves" };
-  return [one(1_000_000, global), local ? one(localTheta, local) : plain];
+  return [one(1_000_000, "rope_theta", global), local ? one(localTheta, "rope_local_base_freq", local) : plain];
 }
 
 /** Two readings are possible where `transformers` itself takes the one that was hardly meant. */

@@ -4,6 +4,9 @@ import { rotaryOf } from "../rope-config.js";
 import type { LayerSpec } from "../spec.js";
 import type { Source } from "../source.js";
 
+/** A part of the head turns, so a type that leaves some of it unturned would do so twice. */
+const WITH_PARTS = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"] as const;
+
 export const phi: Family = {
   modelTypes: ["phi"],
   spec(source) {
@@ -26,7 +29,7 @@ export const phi: Family = {
       dModel,
       context: { length: maxPositions, hard: false },
       embedding: { tokens },
-      rotaries: [rotaryOf(config, { theta: 10000, dHead, maxPositions, partial: 0.5 })],
+      rotaries: [rotaryOf(config, { theta: 10000, dHead, maxPositions, partial: 0.5, types: WITH_PARTS })],
       layers: Array.from({ length: layers }, (_, layer) => block(source, `${p}layers.${layer}.`, size)),
       head: {
         norm: source.layerNorm(`${p}final_layernorm`, dModel, eps),

@@ -68,7 +68,7 @@ export const transformerLens: Family = {
 
 function refuseOthers(config: Config): void {
   const other = (key: string, only: unknown): void =>
-    config.refuseIf(key, (value) => value !== only, `only ${JSON.stringify(only)} is read in this format`);
+    config.refuseIf(key, (value) => value !== only, `only ${JSON.stringify(only ?? null)} is read in this format`);
   other("attention_dir", "causal");
   other("positional_embedding_type", "standard");
   other("parallel_attn_mlp", false);
