@@ -3,7 +3,8 @@
  * refused with the reason.
  */
 import { refuse, SextantError } from "../base/errors.js";
-import { describeJson } from "../formats/json.js";
+import { nearestNames } from "../base/nearest.js";
+import { describeJson, quote } from "../formats/json.js";
 import { expandForeignName, translateForeignName } from "./foreign-names.js";
 import { isPointName, POINT_NAMES, pointRow, type Address, type PointName } from "./points.js";
 import { absenceInLayer, absenceInModel } from "./presence.js";
@@ -104,7 +105,9 @@ function refused(address: string, point: string, absence: { why: string; instead
 }
 
 function unknown(text: string): SextantError {
-  const near = POINT_NAMES.filter((name) => text.includes(name) || name.includes(text.split(".")[0] ?? text)).slice(0, 3);
+  const [name = ""] = text.split(".");
+  const alike = POINT_NAMES.filter((other) => text.includes(other) || (name !== "" && other.includes(name)));
+  const near = [...new Set([...nearestNames(name, POINT_NAMES), ...alike])].slice(0, 3);
   const hint = near.length > 0 ? `; did you mean ${near.join(" or ")}?` : `; the points are ${POINT_NAMES.join(", ")}`;
-  return new SextantError("request", `${JSON.stringify(text)} is not the address of a point${hint}`);
+  return new SextantError("request", `${quote(text)} is not the address of a point${hint}`);
 }

@@ -25,6 +25,7 @@ import { qwen3 } from "./architectures/qwen3.js";
 import { qwen3Moe } from "./architectures/qwen3-moe.js";
 import { smollm3 } from "./architectures/smollm3.js";
 import { transformerLens } from "./architectures/transformer-lens.js";
+import { quote } from "../formats/json.js";
 import { checkLeftovers } from "./check-weights.js";
 import { checkRotaries } from "./check-rotaries.js";
 import { Config, type Json } from "./config.js";
@@ -69,7 +70,7 @@ export function readModelSpec(json: Json, shapes: ReadonlyMap<string, readonly n
   const family = FAMILIES.find(({ modelTypes }) => modelTypes.includes(type));
   if (!family) {
     const what = type
-      ? `cannot load a model of the family ${JSON.stringify(type)}`
+      ? `cannot load a model of the family ${quote(type)}`
       : `cannot tell the family of ${where}: it has no model_type`;
     throw refuse({
       what,

@@ -65,6 +65,7 @@ const MAKERS: { readonly [K in EditKind]: Maker<K> } = {
     const unbounded = min === -Infinity && max === Infinity;
     if (!(min <= max) || unbounded || min === Infinity || max === -Infinity)
       throw bad(target, `clamp needs a min or a max, and min ≤ max; got ${min} and ${max}`);
+    vectorOf(direction, target, "direction");
     const [unit] = basisOf(direction, target, "direction");
     const u = must(unit, "a direction");
     return (x) => {

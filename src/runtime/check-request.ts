@@ -1,6 +1,6 @@
 /** @file A request held against the model before anything runs: tokens, context, logits. */
 import { refuse, SextantError } from "../base/errors.js";
-import { sizeOf } from "../base/tensor.js";
+import { sizeOf, type Tensor } from "../base/tensor.js";
 import { describeJson, isJsonObject } from "../formats/json.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { ForwardRequest, GenerateRequest, LogitsRequest } from "./model.js";
@@ -13,7 +13,8 @@ export function checkTokens(
   tokens: readonly (readonly number[])[],
   options: { extra?: number; beyondContext?: boolean | undefined } = {},
 ): void {
-  if (!Array.isArray(tokens) || tokens.length === 0) throw new SextantError("request", "tokens: at least one row is needed");
+  if (!Array.isArray(tokens)) throw new SextantError("request", `tokens must be a list of rows, [[1, 2, 3]], got ${describeJson(tokens)}`);
+  if (tokens.length === 0) throw new SextantError("request", "tokens: at least one row is needed");
   tokens.forEach((row, index) => {
     if (!Array.isArray(row)) throw new SextantError("request", `tokens: row ${index} is not a list; one row is written [[1, 2, 3]]`);
     if (row.length === 0) throw new SextantError("request", `tokens: row ${index} is empty`);
@@ -34,7 +35,7 @@ function checkContext(spec: ModelSpec, at: { row: number; length: number; extra?
   if (!context || length + extra <= context.length) return;
   const grows = spec.rotaries.length > 0 && spec.rotaries.every(({ rope }) => rope.type === "dynamic");
   if (!context.hard && (beyondContext || grows)) return;
-  const asked = extra > 0 ? `${length} tokens and ${extra} more to generate` : `${length} tokens`;
+  const asked = extra > 0 ? `${counted(length, "token")} and ${extra} more to generate` : counted(length, "token");
   throw refuse(
     {
       what: `row ${row} has ${asked}`,
@@ -55,7 +56,7 @@ export function logitPositions(request: LogitsRequest, lengths: readonly number[
     positions.map((position) => {
       const index = position < 0 ? position + length : position;
       if (Number.isInteger(position) && index >= 0 && index < length) return index;
-      throw new SextantError("request", `logits: position ${position} is outside row ${row}, which has ${length} positions`);
+      throw new SextantError("request", `logits: position ${position} is outside row ${row}, which has ${counted(length, "position")}`);
     }),
   );
 }
@@ -71,7 +72,8 @@ export function checkLogits(spec: ModelSpec, request: LogitsRequest, lengths: re
   if (!Array.isArray(tokens) || tokens.length === 0)
     throw new SextantError("request", `logits: tokens must be a list of at least one id, got ${describeJson(tokens)}`);
   const stray = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= spec.vocabOut);
-  if (stray !== undefined) throw new SextantError("request", `logits: token ${stray} is not one of the ${spec.vocabOut} columns`);
+  if (stray !== undefined)
+    throw new SextantError("request", `logits: token ${describeJson(stray)} is not one of the ${spec.vocabOut} columns`);
 }
 
 /** Throws unless a run can start from the stream that is given. */
@@ -80,15 +82,30 @@ export function checkResume(spec: ModelSpec, { layer, resid }: Resume, lengths: 
     throw new SextantError("request", `resume: layer must be 0 to ${spec.layers.length}, got ${describeJson(layer)}`);
   }
   const expected = [lengths.length, Math.max(...lengths), spec.dModel];
-  const { data, shape } = (resid ?? {}) as Partial<Resume["resid"]>;
-  if (!Array.isArray(shape) || shape.length !== 3 || expected.some((length, axis) => shape[axis] !== length)) {
-    throw new SextantError("request", `resume: resid must have shape [${expected.join(", ")}], got ${describeJson(shape)}`);
-  }
-  if (!(data instanceof Float32Array) || data.length !== sizeOf(expected)) {
-    throw new SextantError("request", `resume: resid must hold ${sizeOf(expected)} float32 values`);
-  }
-  const stray = data.findIndex((value) => !Number.isFinite(value));
-  if (stray !== -1) throw new SextantError("request", `resume: resid holds ${data[stray]} at element ${stray}`);
+  checkTensor("resume: resid", resid, { shape: expected });
+}
+
+/** Throws unless a value is a tensor of that shape, float32 or int32, and of numbers; −∞ counts as one where it may stand. */
+export function checkTensor(
+  where: string,
+  value: unknown,
+  demand: { shape: readonly number[]; dtype?: "int32" | undefined; mayBeMasked?: boolean },
+): void {
+  const { shape, dtype, mayBeMasked = false } = demand;
+  const given: Partial<Tensor> = isJsonObject(value) ? value : {};
+  const same =
+    Array.isArray(given.shape) && given.shape.length === shape.length && shape.every((length, axis) => given.shape![axis] === length);
+  if (!same) throw new SextantError("request", `${where} has shape [${shape.join(", ")}], got ${describeJson(given.shape)}`);
+  const { data } = given;
+  const wanted = dtype === "int32" ? Int32Array : Float32Array;
+  if (!(data instanceof wanted) || data.length !== sizeOf(shape))
+    throw new SextantError("request", `${where} holds ${wanted.name} values, ${sizeOf(shape)} of them`);
+  const stray = data.findIndex((x: number) => !Number.isFinite(x) && !(mayBeMasked && x === -Infinity));
+  if (stray !== -1) throw new SextantError("request", `${where} must hold numbers, it has ${data[stray]} at element ${stray}`);
+}
+
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Throws unless the model can feed back what it makes, a generation is to make at least one token, and its rows have room for all. */

@@ -1,6 +1,7 @@
 /** @file A folder in Hugging Face layout → a model, or only its spec. */
 import { join } from "node:path";
 import { totalmem } from "node:os";
+import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
 import { readJsonObject } from "../formats/json.js";
@@ -74,11 +75,10 @@ export function readSpec(path: string): { spec: ModelSpec; checkpoint: Checkpoin
 function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
   const bytes = weightBytes(spec);
   if (bytes <= limit) return;
-  const gigabytes = (count: number): string => `${(count / 1e9).toFixed(1)} GB`;
   throw refuse(
     {
       what: `cannot load ${path}`,
-      why: `its weights take ${gigabytes(bytes)} as float32, the limit is ${gigabytes(limit)}`,
+      why: `its weights take ${describeBytes(bytes)} as float32, the limit is ${describeBytes(limit)}`,
       instead: "use a smaller model or a larger machine",
     },
     "memory",

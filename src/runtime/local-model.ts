@@ -1,10 +1,11 @@
 /** @file A model in this process: takes requests one after another, refuses what the memory cannot hold, and measures what each cost. */
 import { totalmem } from "node:os";
+import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import type { ModelSpec } from "../models/spec.js";
-import { checkGeneration, checkTokens } from "./check-request.js";
+import { checkGeneration, checkLogits, checkTokens } from "./check-request.js";
 import type { Engine } from "./engine.js";
 import { forecastForward, forecastGenerate, workingBytes } from "./forecast.js";
 import { forward, type Runner } from "./forward.js";
@@ -59,6 +60,12 @@ export class LocalModel implements Model {
       return forecastGenerate(this.spec, request, this.#flopsPerMs);
     }
     checkTokens(this.spec, request.tokens, { beyondContext: request.beyondContext });
+    if (request.logits !== undefined && request.logits !== false)
+      checkLogits(
+        this.spec,
+        request.logits,
+        request.tokens.map((row) => row.length),
+      );
     return forecastForward(this.spec, request, this.#flopsPerMs);
   }
 
@@ -97,11 +104,10 @@ interface Needed extends Pick<Forecast, "resultBytes" | "cacheBytes"> {
 
 function refuseTooLarge({ resultBytes, cacheBytes, workingBytes: working }: Needed, limit: number): void {
   if (resultBytes + cacheBytes + working <= limit) return;
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toPrecision(2)} GB`;
   throw refuse(
     {
-      what: `the run would return ${gigabytes(resultBytes)}, cache ${gigabytes(cacheBytes)} and work in ${gigabytes(working)}`,
-      why: `the limit is ${gigabytes(limit)} of memory`,
+      what: `the run would return ${describeBytes(resultBytes)}, cache ${describeBytes(cacheBytes)} and work in ${describeBytes(working)}`,
+      why: `the limit is ${describeBytes(limit)} of memory`,
       instead: "use fewer or shorter rows, read fewer points, or ask for logits at fewer positions",
     },
     "memory",

@@ -8,6 +8,7 @@ import { tensor, type Tensor } from "../base/tensor.js";
 import { inForwardOrder, stageOf, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
 import type { ModelSpec } from "../models/spec.js";
+import { checkTensor } from "./check-request.js";
 import { Collector } from "./collect.js";
 import { ownValue, type Plan } from "./engine.js";
 import { finish, prepare, stoppable, type Prepared, type Runner } from "./forward.js";
@@ -45,7 +46,7 @@ export async function pause(runner: Runner, address: string, request: ForwardReq
 /** Runs on from an address with `value` there. */
 export async function resume(runner: Runner, paused: PausedRun, value: Tensor, options: RunOptions): Promise<Omit<ForwardResult, "cost">> {
   const place = stoppable(runner, paused.address);
-  checkValue(paused, value);
+  checkValue(paused, place, value);
   const prepared = prepare(runner, paused.request, options);
   const isAhead = (other: Place): boolean => inForwardOrder(other, place) >= 0;
   const reads = prepared.plan.reads.filter(isAhead);
@@ -111,12 +112,8 @@ function isSpent(edit: Place, stop: Place): boolean {
   return edit.point === "resid_pre" && edit.layer === stop.layer;
 }
 
-function checkValue(paused: PausedRun, value: Tensor): void {
-  const expected = paused.value.shape;
-  const same = expected.length === value.shape.length && expected.every((length, axis) => value.shape[axis] === length);
-  if (!same)
-    throw new SextantError("request", `runFrom: ${paused.address} has shape [${expected.join(", ")}], got [${value.shape.join(", ")}]`);
-  const wanted = pointRow(paused.address.split(".")[0] as never).dtype === "int32" ? Int32Array : Float32Array;
-  if (!(value.data instanceof wanted)) throw new SextantError("request", `runFrom: ${paused.address} holds ${wanted.name} values`);
-  tensor(value.data, value.shape, value.axes);
+function checkValue(paused: PausedRun, place: Place, value: Tensor): void {
+  const { dtype } = pointRow(place.point);
+  const mayBeMasked = place.point === "attn_scores";
+  checkTensor(`runFrom: ${place.address}`, value, { shape: paused.value.shape, dtype, mayBeMasked });
 }

@@ -2,7 +2,7 @@
  * @file Edits of a request, held against the model and the rows they are for: addresses, widths, selectors. What matches
  * nothing, or undoes another edit, is refused. The result can be applied to any pass over these rows.
  */
-import { refuse, SextantError } from "../base/errors.js";
+import { isSextantError, refuse, SextantError } from "../base/errors.js";
 import { describeJson } from "../formats/json.js";
 import { inForwardOrder, parseAddress, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
@@ -54,7 +54,7 @@ export function prepareEdits(spec: ModelSpec, edits: readonly ScheduledEdit[], r
 
 function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index: number }): PreparedEdit {
   checkEdit(edit, context.index);
-  const place = parseAddress(spec, edit.at);
+  const place = placeOf(spec, edit.at, `edits[${context.index}]`);
   const row = pointRow(place.point);
   const where = `edits[${context.index}] at ${place.address}`;
   if (row.readOnly) throw refuse({ what: `${where}: cannot write ${place.address}`, ...row.readOnly });
@@ -81,6 +81,22 @@ function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index
     keys: positionTests(edit.keys, { where: `${where}: keys`, selected, ...context }),
     window,
   };
+}
+
+/** The place of an edit's address; what is wrong with it is said of the edit. */
+function placeOf(spec: ModelSpec, at: string, where: string): Place {
+  if (at.trim().endsWith(".*"))
+    throw refuse(
+      { what: `${where}: cannot edit ${at}`, why: "an edit is at one address", instead: "write an edit for each layer" },
+      "request",
+    );
+  try {
+    return parseAddress(spec, at);
+  } catch (error) {
+    if (!isSextantError(error)) throw error;
+    const { kind, message, refusal } = error;
+    throw new SextantError(kind, `${where}: ${message}`, { ...(refusal && { refusal }), cause: error });
+  }
 }
 
 /** Whether a place is scores or a pattern, and what its layer's attention says about edges. */

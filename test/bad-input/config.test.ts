@@ -45,13 +45,25 @@ describe("sizes", () => {
     const deep = copy("llama-longrope-crossing");
     write("deep/config.json", `{"model_type": "llama", "hidden_size": ${"[".repeat(20_000)}${"]".repeat(20_000)}}`);
     renameSync(path("deep/config.json"), join(deep, "config.json"));
-    expect((await complaint(() => using(deep, () => undefined))).replace(/m\d+/, "MODEL")).toMatchInlineSnapshot(`"format: TMP/MODEL/config.json: hidden_size must be a whole number above 0, got […]"`);
-    expect(await plain({ rms_norm_eps: -1 })).toMatchInlineSnapshot(`"format: MODEL/config.json: rms_norm_eps must be a number above 0, got -1"`);
-    expect(await plain({ rms_norm_eps: 1e300 })).toMatchInlineSnapshot(`"format: MODEL/config.json: rms_norm_eps must be a number above 0, got 1e+300"`);
+    expect((await complaint(() => using(deep, () => undefined))).replace(/m\d+/, "MODEL")).toMatchInlineSnapshot(
+      `"format: TMP/MODEL/config.json: hidden_size must be a whole number above 0, got […]"`,
+    );
+    expect(await plain({ rms_norm_eps: -1 })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: rms_norm_eps must be a number above 0, got -1"`,
+    );
+    expect(await plain({ rms_norm_eps: 1e300 })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: rms_norm_eps must be a number above 0, got 1e+300"`,
+    );
     expect(await plain({ hidden_act: 3 })).toMatchInlineSnapshot(`"format: MODEL/config.json: hidden_act must be a text, got 3"`);
-    expect(await plain({ attention_bias: "false" })).toMatchInlineSnapshot(`"format: MODEL/config.json: attention_bias must be true or false, got "false""`);
-    expect(await plain({ tie_word_embeddings: null })).toMatchInlineSnapshot(`"format: MODEL/config.json: tie_word_embeddings must be true or false, got null"`);
-    expect(await plain({ eos_token_id: "</s>" })).toMatchInlineSnapshot(`"format: MODEL/config.json: eos_token_id must be a number, got "</s>""`);
+    expect(await plain({ attention_bias: "false" })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: attention_bias must be true or false, got "false""`,
+    );
+    expect(await plain({ tie_word_embeddings: null })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: tie_word_embeddings must be true or false, got null"`,
+    );
+    expect(await plain({ eos_token_id: "</s>" })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: eos_token_id must be a number, got "</s>""`,
+    );
   });
 
   test("that are absurd", async () => {
@@ -152,9 +164,13 @@ describe("rotary settings", () => {
     expect(await rope({ rope_type: "mrope", factor: 2 })).toMatchInlineSnapshot(
       `"unsupported: cannot honour the rope type "mrope": this family's types are default, linear, proportional, dynamic, llama3, yarn, longrope"`,
     );
-    expect(await rope({ rope_type: null, factor: 2 })).toMatchInlineSnapshot(`"format: MODEL/config.json: rope_scaling: rope_type must be a text, got null"`);
+    expect(await rope({ rope_type: null, factor: 2 })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: rope_scaling: rope_type must be a text, got null"`,
+    );
     expect(await rope("linear")).toMatchInlineSnapshot(`"format: MODEL/config.json: rope_scaling must be an object, got "linear""`);
-    expect(await rope({ rope_type: "linear", factor: 2, wobble: 3 })).toMatchInlineSnapshot(`"unsupported: cannot honour wobble of MODEL/config.json: rope_scaling: no rope type has such a parameter"`);
+    expect(await rope({ rope_type: "linear", factor: 2, wobble: 3 })).toMatchInlineSnapshot(
+      `"unsupported: cannot honour wobble of MODEL/config.json: rope_scaling: no rope type has such a parameter"`,
+    );
   });
 
   test("with parameters missing or of the wrong length", async () => {
@@ -183,9 +199,15 @@ describe("rotary settings", () => {
     expect(await rope({ rope_type: "linear", factor: 0 })).toMatchInlineSnapshot(
       `"format: MODEL/config.json: rope_scaling: factor must be a number above 0, got 0"`,
     );
-    expect(await rope({ rope_type: "longrope", short_factor: [1, 0, 1, 1], long_factor: [1, 1, 1, 1] })).toMatchInlineSnapshot(`"format: MODEL/config.json: rope_theta, rope_scaling or rope_parameters of type longrope give angles that are not finite numbers"`);
-    expect(await rope({ rope_type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [1, 0, 1, 1] })).toMatchInlineSnapshot(`"format: MODEL/config.json: rope_theta, rope_scaling or rope_parameters of type longrope give angles that are not finite numbers"`);
-    expect(await plain({ partial_rotary_factor: 0 })).toMatchInlineSnapshot();
+    expect(await rope({ rope_type: "longrope", short_factor: [1, 0, 1, 1], long_factor: [1, 1, 1, 1] })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: rope_theta, rope_scaling or rope_parameters of type longrope give angles that are not finite numbers"`,
+    );
+    expect(await rope({ rope_type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [1, 0, 1, 1] })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: rope_theta, rope_scaling or rope_parameters of type longrope give angles that are not finite numbers"`,
+    );
+    expect(await plain({ partial_rotary_factor: 0 })).toMatchInlineSnapshot(
+      `"format: MODEL/config.json: partial_rotary_factor must be a number above 0, at most 1, got 0"`,
+    );
   });
 });
 

@@ -31,8 +31,12 @@ describe("refuses", () => {
     expect(await loading("llama-longrope-crossing", without("lm_head.weight"))).toMatchInlineSnapshot(
       `"weights: the checkpoint has no tensor "lm_head.weight"; MODEL/config.json asks for it with shape [61, 32]"`,
     );
-    expect(await loading("gpt2-hub-names", without("wpe.weight"))).toMatchInlineSnapshot(`"weights: the checkpoint has no tensor "wpe.weight"; MODEL/config.json asks for it with shape [64, 32]"`);
-    expect(await loading("qwen3-moe-dense-first", without("model.layers.1.mlp.experts.3.up_proj.weight"))).toMatchInlineSnapshot(`"weights: the checkpoint has no tensor "model.layers.1.mlp.experts.3.up_proj.weight"; MODEL/config.json asks for it with shape [16, 32]"`);
+    expect(await loading("gpt2-hub-names", without("wpe.weight"))).toMatchInlineSnapshot(
+      `"weights: the checkpoint has no tensor "wpe.weight"; MODEL/config.json asks for it with shape [64, 32]"`,
+    );
+    expect(await loading("qwen3-moe-dense-first", without("model.layers.1.mlp.experts.3.up_proj.weight"))).toMatchInlineSnapshot(
+      `"weights: the checkpoint has no tensor "model.layers.1.mlp.experts.3.up_proj.weight"; MODEL/config.json asks for it with shape [16, 32]"`,
+    );
   });
 
   test("a bias that one layer lacks", async () => {

@@ -5,6 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { isSextantError } from "../../src/base/errors.js";
 import type { Json } from "../../src/models/config.js";
+import { ACTIVATION_NAMES } from "../../src/models/parts/activations.js";
 import { MODEL_TYPES, readModelSpec } from "../../src/models/read-spec.js";
 import { changed, CONFIGS, tiny } from "./tiny-specs.js";
 
@@ -35,8 +36,8 @@ describe("every family", () => {
     ],
     [{ is_encoder_decoder: true }, "cannot honour is_encoder_decoder true of config.json: only decoders are computed"],
     [{ attention_chunk_size: 8 }, "cannot honour attention_chunk_size 8 of config.json: chunked attention is not computed"],
-    [{ per_layer_config: {} }, "cannot honour per_layer_config an object of config.json: layers of different shapes are not read"],
-    [{ pruned_heads: { 0: [1] } }, "cannot honour pruned_heads an object of config.json: pruned heads are not read"],
+    [{ per_layer_config: {} }, "cannot honour per_layer_config {…} of config.json: layers of different shapes are not read"],
+    [{ pruned_heads: { 0: [1] } }, "cannot honour pruned_heads {…} of config.json: pruned heads are not read"],
   ];
   test.each(refused)("refuses %j", (change, message) => {
     for (const family of families) expect(effectOf(family, change), family).toBe(`unsupported: ${message}`);
@@ -75,7 +76,7 @@ describe("every family", () => {
 });
 
 const ATTENTION = "layers.1.attention";
-const window = (first: number | undefined, second: number | undefined): Effect => ({
+const window = (first: number | undefined, second: number | undefined) => ({
   "layers.0.attention.window": first,
   "layers.1.attention.window": second,
 });
@@ -101,7 +102,7 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
     [{ activation_function: "relu" }, { "layers.0.mlp.activation": "relu" }],
     [
       { activation_function: "prelu" },
-      'unsupported: cannot honour activation_function "prelu" of config.json: no such activation is known here',
+      `unsupported: cannot honour activation_function "prelu" of config.json: known are ${ACTIVATION_NAMES.join(", ")}`,
     ],
     [{ layer_norm_epsilon: 0.5 }, { "layers.0.ln1.eps": 0.5, "layers.1.ln2.eps": 0.5, "head.norm.eps": 0.5 }],
     [{ scale_attn_weights: false }, { [`${ATTENTION}.scale`]: 1 }],
@@ -114,7 +115,10 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
     [{ n_positions: 8 }, { context: { length: 8, hard: true } }],
     [{ tie_word_embeddings: false }, { "head.unembed.weight.name": "lm_head.weight" }],
     [{ reorder_and_upcast_attn: true, summary_type: "x", summary_use_proj: false, n_ctx: 7 }, SAME],
-    [{ head_dim: 9, num_key_value_heads: 2, rope_theta: 3, sliding_window: 2, layer_types: ["full_attention"] }, SAME],
+    [
+      { head_dim: 9, rope_theta: 3, sliding_window: 2 },
+      { notUnderstood: ["head_dim", "rope_theta", "sliding_window"], [`${ATTENTION}.dHead`]: 4 },
+    ],
     [
       { add_cross_attention: true },
       "unsupported: cannot honour add_cross_attention true of config.json: there is no encoder for it to attend to",
@@ -155,7 +159,7 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
     [{ n_inner: 40 }, { "layers.0.mlp.dMlp": 40 }],
     [{ activation_function: "relu" }, { "layers.0.mlp.activation": "relu" }],
     [{ layer_norm_epsilon: 0.5 }, { "layers.0.ln1.eps": 0.5, "head.norm.eps": 0.5 }],
-    [{ rope_theta: 3, rope_scaling: { type: "linear", factor: 2 } }, SAME],
+    [{ rope_theta: 3 }, { notUnderstood: ["rope_theta"], "rotaries.0.rope": { type: "default", theta: 10000 } }],
     [{ n_positions: 8 }, { context: { length: 8, hard: true } }],
     [{ tie_word_embeddings: true }, { "head.unembed.weight.name": "transformer.wte.weight", "head.unembed.bias.name": "lm_head.bias" }],
   ],
@@ -232,7 +236,11 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
     [{ mlp_bias: true }, { "layers.0.mlp.gate.bias.shape": [24], "layers.0.mlp.down.bias.shape": [16] }],
     [{ hidden_act: "gelu" }, { "layers.0.mlp.activation": "gelu" }],
     [{ head_dim: null }, { [`${ATTENTION}.dHead`]: 4 }],
-    [{ pretraining_tp: 4, layer_types: ["sliding_attention"], sliding_window: 3, use_sliding_window: true }, SAME],
+    [{ pretraining_tp: 4 }, SAME],
+    [
+      { layer_types: ["sliding_attention"], sliding_window: 3 },
+      { notUnderstood: ["layer_types", "sliding_window"], ...window(undefined, undefined) },
+    ],
     [{ attn_logit_softcapping: 3 }, { notUnderstood: ["attn_logit_softcapping"] }],
   ],
   mistral: [
@@ -241,7 +249,9 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
     [{ sliding_window: undefined }, window(4096, 4096)],
     [{ sliding_window: 7 }, window(7, 7)],
     [{ sliding_window: 0 }, "format: config.json: sliding_window must be a whole number above 0, got 0"],
-    [{ layer_types: ["full_attention"], attention_bias: true }, SAME],
+    [{ layer_types: ["full_attention", "sliding_attention"] }, window(undefined, 4)],
+    [{ layer_types: ["full_attention"] }, 'format: config.json: layer_types must be a list of 2, got ["full_attention"]'],
+    [{ attention_bias: true }, SAME],
     [{ num_key_value_heads: undefined, num_attention_heads: 16, head_dim: 2 }, { [`${ATTENTION}.kvHeads`]: 8 }],
   ],
   qwen2: [
@@ -260,7 +270,7 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
       { layer_types: ["full_attention", "linear_attention"] },
       'unsupported: cannot honour layer_types "linear_attention" of config.json: only full and sliding attention are known',
     ],
-    [{ num_key_value_heads: undefined }, "format: config.json: num_key_value_heads must be a divisor of 4 query heads, got 32"],
+    [{ num_key_value_heads: undefined }, "format: config.json: num_key_value_heads must be a divisor of 4 query heads, it is missing"],
   ],
   qwen3: [
     ...LLAMA,
@@ -506,7 +516,7 @@ const CASES: Readonly<Record<string, readonly (readonly [Json, Effect])[]>> = {
       "unsupported: cannot honour use_local_attn true of config.json: only false is read in this format",
     ],
     [{ window_size: 3, attn_types: ["global"], rotary_base: 3, use_attn_result: true }, SAME],
-    [{ num_experts: 3 }, "unsupported: cannot honour num_experts 3 of config.json: only undefined is read in this format"],
+    [{ num_experts: 3 }, "unsupported: cannot honour num_experts 3 of config.json: only null is read in this format"],
     [{ post_embedding_ln: true }, "unsupported: cannot honour post_embedding_ln true of config.json: only false is read in this format"],
     [
       { scale_attn_by_inverse_layer_idx: true },
