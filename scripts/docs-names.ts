@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { FOREIGN, type ForeignRow, type Framework } from "../src/models/foreign-tables.js";
+import { code, table } from "./markdown.js";
 
 /** Where the page is. */
 export const NAMES_PAGE = fileURLToPath(new URL("../docs/names.md", import.meta.url));
@@ -53,18 +54,6 @@ function meaning({ to, note = "" }: ForeignRow): [address: string, remark: strin
   if (typeof to === "string") return [code(to), note];
   if ("says" in to) return [to.says, note];
   return ["refused", `${to.why}${to.instead ? `; instead: ${to.instead}` : ""}`.replaceAll(".*", "")];
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]): string => `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
-  const rule = line(widths.map((width) => "-".repeat(width)));
-  return [line(all[0]!), rule, ...all.slice(1).map(line)].join("\n");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(NAMES_PAGE, foreignNamesTable());

@@ -14,6 +14,7 @@ import { POINT_NAMES, pointRow, type PointName, type POINTS } from "../src/model
 import { MODEL_TYPES } from "../src/models/read-spec.js";
 import type { EditKind } from "../src/runtime/edit.js";
 import { foreignNamesTable } from "./docs-names.js";
+import { code, table } from "./markdown.js";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -144,18 +145,6 @@ function withParts(path: string, parts: Readonly<Record<string, string>>): strin
     text = `${text.slice(0, from)}${start}\n\n${part}\n\n${text.slice(to)}`;
   }
   return text;
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
-}
-
-/** A Markdown table as the formatter leaves it. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll("|", "\\|")));
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]): string => `| ${row.map((cell, column) => cell.padEnd(widths[column]!)).join(" | ")} |`;
-  return [line(all[0]!), line(widths.map((width) => "-".repeat(width))), ...all.slice(1).map(line)].join("\n");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

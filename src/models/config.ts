@@ -102,11 +102,12 @@ export class Config {
     return Object.keys(value).length === 0 ? undefined : new Config(value, `${this.where}: ${key}`);
   }
 
-  /** The whole configuration of a part of the model, with some keys set from outside it. */
-  inside(key: string, set: Json): Config {
+  /** The whole configuration of a part of the model. Of the keys `outside`, it has what this one says, where that says anything. */
+  inside(key: string, outside: readonly string[]): Config {
     const value = this.#find([key]);
     if (!isJsonObject(value)) throw this.wrong(key, "an object", value);
-    const config = new Config({ ...value, ...set }, `${this.where}: ${key}`);
+    const stated = outside.filter((name) => this.has(name));
+    const config = new Config({ ...value, ...Object.fromEntries(stated.map((name) => [name, this.#json[name]])) }, `${this.where}: ${key}`);
     this.#inside.set(key, config);
     return config;
   }

@@ -43,6 +43,8 @@ const FAMILIES: readonly Family[] = [
 export const MODEL_TYPES: readonly string[] = FAMILIES.flatMap((family) => family.modelTypes);
 
 const MOST_LAYERS = 4096;
+/** What a file says of the whole model, whose text model is described inside. */
+const OF_THE_WHOLE = ["tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id"];
 
 /** Settings that say nothing about the numbers of a forward pass. */
 // oxfmt-ignore
@@ -69,16 +71,14 @@ export function readModelSpec(json: Json, shapes: ReadonlyMap<string, readonly n
   const type = config.text("model_type", "");
   const family = FAMILIES.find(({ modelTypes }) => modelTypes.includes(type));
   if (!family) {
-    const what = type
-      ? `cannot load a model of the family ${quote(type)}`
-      : `cannot tell the family of ${where}: it has no model_type`;
+    const what = type ? `cannot load a model of the family ${quote(type)}` : `cannot tell the family of ${where}: it has no model_type`;
     throw refuse({
       what,
       why: `the families are ${MODEL_TYPES.join(", ")}`,
       instead: "convert it to one of these, or add a file to src/models/architectures",
     });
   }
-  const own = family.inside ? config.inside(family.inside, { tie_word_embeddings: config.flag("tie_word_embeddings", true) }) : config;
+  const own = family.inside ? config.inside(family.inside, OF_THE_WHOLE) : config;
   for (const part of new Set([config, own])) {
     refuseEverywhere(part, family);
     refuseTooManyLayers(part);

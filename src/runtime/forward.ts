@@ -24,8 +24,6 @@ export interface Runner {
   readonly spec: ModelSpec;
   readonly engine: Engine;
   readonly checkpoint: Checkpoint;
-  /** Most bytes that results may take. */
-  readonly memoryLimit: number;
 }
 
 /** A forward request, checked and prepared. */

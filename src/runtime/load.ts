@@ -1,6 +1,6 @@
 /** @file A folder in Hugging Face layout → a model, or only its spec. */
 import { join } from "node:path";
-import { totalmem } from "node:os";
+import { availableMemory } from "node:process";
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
@@ -21,7 +21,7 @@ const MOST_THREADS = 1024;
 export interface LoadOptions {
   /** Threads a session computes with. Default: as many as the machine has cores. */
   readonly threads?: number;
-  /** Most bytes that weights or results may take. Default: the machine's memory. */
+  /** Most bytes that weights or results may take. Default: what the system can give when it comes to them. */
   readonly memoryLimit?: number;
   /** Make each session when it is first needed instead of all now. */
   readonly lazy?: boolean;
@@ -31,17 +31,17 @@ export interface LoadOptions {
 
 /** The model in a folder, ready to run. */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  const { threads, memoryLimit = totalmem() } = options;
+  const { threads, memoryLimit } = options;
   checkOptions(options);
   const { spec, checkpoint } = readSpec(path);
   let engine: Engine | undefined;
   try {
-    refuseTooLarge(spec, path, memoryLimit);
+    refuseTooLarge(spec, path, memoryLimit ?? availableMemory());
     const files = new WeightFiles(checkpoint);
     for (const weight of weightsOf(spec)) files.locate(weight);
     engine = new Engine(spec, files, threads === undefined ? {} : { threads });
     if (!options.lazy) await warm(engine, options);
-    return new LocalModel(spec, engine, checkpoint, { memoryLimit });
+    return new LocalModel(spec, engine, checkpoint, memoryLimit === undefined ? {} : { memoryLimit });
   } catch (error) {
     await engine?.close();
     checkpoint.close();
@@ -78,7 +78,7 @@ function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
   throw refuse(
     {
       what: `cannot load ${path}`,
-      why: `its weights take ${describeBytes(bytes)} as float32, the limit is ${describeBytes(limit)}`,
+      why: `its weights take ${describeBytes(bytes)} as float32, there are ${describeBytes(limit)} of memory for them`,
       instead: "use a smaller model or a larger machine",
     },
     "memory",

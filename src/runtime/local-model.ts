@@ -1,5 +1,5 @@
 /** @file A model in this process: takes requests one after another, refuses what the memory cannot hold, and measures what each cost. */
-import { totalmem } from "node:os";
+import { availableMemory } from "node:process";
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
@@ -26,13 +26,15 @@ import { pause, resume } from "./pause.js";
 export class LocalModel implements Model {
   readonly spec: ModelSpec;
   readonly #runner: Runner;
+  readonly #memoryLimit: number | undefined;
   #flopsPerMs: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
   constructor(spec: ModelSpec, engine: Engine, checkpoint: Checkpoint, options: { memoryLimit?: number } = {}) {
     this.spec = spec;
-    this.#runner = { spec, engine, checkpoint, memoryLimit: options.memoryLimit ?? totalmem() };
+    this.#runner = { spec, engine, checkpoint };
+    this.#memoryLimit = options.memoryLimit;
   }
 
   forward(request: ForwardRequest, options: RunOptions = {}): Promise<ForwardResult> {
@@ -77,7 +79,7 @@ export class LocalModel implements Model {
   /** What a request will cost; refused where the memory does not hold it. */
   #admit(request: ForwardRequest | GenerateRequest): Forecast {
     const forecast = this.forecast(request);
-    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#runner.memoryLimit);
+    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#memoryLimit ?? availableMemory());
     return forecast;
   }
 
@@ -107,7 +109,7 @@ function refuseTooLarge({ resultBytes, cacheBytes, workingBytes: working }: Need
   throw refuse(
     {
       what: `the run would return ${describeBytes(resultBytes)}, cache ${describeBytes(cacheBytes)} and work in ${describeBytes(working)}`,
-      why: `the limit is ${describeBytes(limit)} of memory`,
+      why: `there are ${describeBytes(limit)} of memory for it`,
       instead: "use fewer or shorter rows, read fewer points, or ask for logits at fewer positions",
     },
     "memory",

@@ -2,7 +2,7 @@
  * @file Edits of a request, held against the model and the rows they are for: addresses, widths, selectors. What matches
  * nothing, or undoes another edit, is refused. The result can be applied to any pass over these rows.
  */
-import { isSextantError, refuse, SextantError } from "../base/errors.js";
+import { refuse, SextantError } from "../base/errors.js";
 import { describeJson } from "../formats/json.js";
 import { inForwardOrder, parseAddress, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
@@ -83,20 +83,11 @@ function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index
   };
 }
 
-/** The place of an edit's address; what is wrong with it is said of the edit. */
+/** The place of an edit's address, which is one and not many. */
 function placeOf(spec: ModelSpec, at: string, where: string): Place {
-  if (at.trim().endsWith(".*"))
-    throw refuse(
-      { what: `${where}: cannot edit ${at}`, why: "an edit is at one address", instead: "write an edit for each layer" },
-      "request",
-    );
-  try {
-    return parseAddress(spec, at);
-  } catch (error) {
-    if (!isSextantError(error)) throw error;
-    const { kind, message, refusal } = error;
-    throw new SextantError(kind, `${where}: ${message}`, { ...(refusal && { refusal }), cause: error });
-  }
+  if (!at.trim().endsWith(".*")) return parseAddress(spec, at);
+  const instead = "write an edit for each layer";
+  throw refuse({ what: `${where}: cannot edit ${at}`, why: "an edit is at one address", instead }, "request");
 }
 
 /** Whether a place is scores or a pattern, and what its layer's attention says about edges. */

@@ -235,7 +235,7 @@ describe("memory", () => {
     const load = (memoryLimit: number): Promise<string> =>
       complaint(() => using(variantFolder("gpt2-hub-names"), () => undefined, { memoryLimit }));
     expect((await load(100_000)).replace(variantFolder("gpt2-hub-names"), "MODEL")).toMatchInlineSnapshot(
-      `"memory: cannot load MODEL: its weights take 126 kB as float32, the limit is 100 kB. Instead: use a smaller model or a larger machine"`,
+      `"memory: cannot load MODEL: its weights take 126 kB as float32, there are 100 kB of memory for them. Instead: use a smaller model or a larger machine"`,
     );
     expect(await load(NaN)).toMatchInlineSnapshot(`"usage: memoryLimit must be a number of bytes above 0, got NaN"`);
     expect(await load(0)).toMatchInlineSnapshot(`"usage: memoryLimit must be a number of bytes above 0, got 0"`);
@@ -248,10 +248,10 @@ describe("memory", () => {
       variantFolder("gpt2-hub-names"),
       async (model) => {
         expect(await complaint(() => model.forward({ tokens: rows, read: ["all"] }))).toMatchInlineSnapshot(
-          `"memory: the run would return 42 MB, cache 0 bytes and work in 8.3 MB: the limit is 2.0 MB of memory. Instead: use fewer or shorter rows, read fewer points, or ask for logits at fewer positions"`,
+          `"memory: the run would return 42 MB, cache 0 bytes and work in 17 MB: there are 2.0 MB of memory for it. Instead: use fewer or shorter rows, read fewer points, or ask for logits at fewer positions"`,
         );
         expect(await complaint(() => model.generate({ tokens: rows, maxNew: 2 }))).toMatchInlineSnapshot(
-          `"memory: the run would return 0 bytes, cache 2.0 MB and work in 8.3 MB: the limit is 2.0 MB of memory. Instead: use fewer or shorter rows, read fewer points, or ask for logits at fewer positions"`,
+          `"memory: the run would return 0 bytes, cache 2.0 MB and work in 17 MB: there are 2.0 MB of memory for it. Instead: use fewer or shorter rows, read fewer points, or ask for logits at fewer positions"`,
         );
         expect(await complaint(() => model.runUntil("z.0", { tokens: rows }))).toMatch(/^memory: /);
         expect((await model.forward({ tokens: [[1, 2]] })).logits).toBeDefined();

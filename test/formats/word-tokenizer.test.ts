@@ -22,5 +22,10 @@ it("streams word by word, and the pieces make up the decoded text", () => {
 it("gives only what is new behind a prompt", () => {
   const [prompt, rest] = ["the cat", "the cat sat"].map((text) => tokenizer.encode(text, { addSpecialTokens: false }).ids);
   const stream = tokenizer.streamDecoder({ after: prompt! });
-  expect(rest!.slice(prompt!.length).map((id) => stream.push(id)).join("") + stream.end()).toBe(" sat");
+  expect(
+    rest!
+      .slice(prompt!.length)
+      .map((id) => stream.push(id))
+      .join("") + stream.end(),
+  ).toBe(" sat");
 });

@@ -1,5 +1,5 @@
 /**
- * @file One small configuration a family, with every field that its class in `transformers` has (`test/oracle/configs.py`), and
+ * @file One small configuration a family, with every field that its class has (`test/oracle/configs.py` asks for them), and
  * the tensors that a checkpoint for a configuration must have, found out by asking: what is missing is named with its shape.
  */
 import { readFileSync } from "node:fs";
@@ -11,45 +11,8 @@ import type { ModelSpec } from "../../src/models/spec.js";
 
 const fixture = new URL("../fixtures/configs.json", import.meta.url);
 
-/** TransformerLens has no configuration files; this is its `cfg.to_dict()` in JSON. */
-const HOOKED_TRANSFORMER = {
-  model_type: "hooked_transformer",
-  n_layers: 2,
-  d_model: 16,
-  d_head: 4,
-  n_heads: 4,
-  n_ctx: 32,
-  d_vocab: 19,
-  d_vocab_out: 19,
-  d_mlp: 24,
-  act_fn: "relu",
-  attn_only: false,
-  attention_dir: "causal",
-  normalization_type: "LN",
-  eps: 1e-5,
-  use_attn_scale: true,
-  attn_scale: -1,
-  positional_embedding_type: "standard",
-  parallel_attn_mlp: false,
-  gated_mlp: false,
-  final_rms: false,
-  use_local_attn: false,
-  use_qk_norm: false,
-  attn_scores_soft_cap: -1,
-  output_logits_soft_cap: -1,
-  n_key_value_heads: null,
-  num_experts: null,
-  seed: 1,
-  init_mode: "gpt2",
-  device: "cpu",
-  model_name: "custom",
-};
-
 /** The configurations by family. */
-export const CONFIGS: Readonly<Record<string, Json>> = {
-  ...(JSON.parse(readFileSync(fixture, "utf8")) as Record<string, Json>),
-  hooked_transformer: HOOKED_TRANSFORMER,
-};
+export const CONFIGS = JSON.parse(readFileSync(fixture, "utf8")) as Readonly<Record<string, Json>>;
 
 /** Tensors that a family takes when the checkpoint has them. */
 const OPTIONAL: Readonly<Record<string, readonly (readonly [name: string, ...shape: number[]])[]>> = {

@@ -2,9 +2,10 @@
 
 The engine claims that no setting of a `config.json` is ignored: each is honoured, refused by name, or known to have no
 effect on the numbers. `test/models/spec.test.ts` holds that claim against the fields of the real classes, which this
-script writes down, as `save_pretrained` of transformers 5 does.
+script writes down, as `save_pretrained` of transformers 5 does; and against those of TransformerLens, whose
+configurations have no file format of their own.
 
-Usage (needs transformers; nothing in `npm test` needs it):
+Usage (needs transformers and transformer_lens; nothing in `npm test` needs it):
 
     python test/oracle/configs.py        writes test/fixtures/configs.json
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from transformer_lens.config.transformer_bridge_config import TransformerBridgeConfig
 from transformers import AutoConfig
 
 SIZES = {
@@ -58,6 +60,8 @@ FAMILIES: dict[str, dict] = {
 def main() -> None:
     configs = {name: AutoConfig.for_model(name, **fields).to_dict() for name, fields in FAMILIES.items()}
     configs["gemma3"]["vision_config"] = {"hidden_size": 8}
+    lens = TransformerBridgeConfig(d_model=16, d_head=4, n_layers=2, n_ctx=32, n_heads=4, d_vocab=19, d_vocab_out=19, d_mlp=24)
+    configs["hooked_transformer"] = {"model_type": "hooked_transformer", **lens.to_dict(), "dtype": "float32"}
     lines = [f"  {json.dumps(name)}: {json.dumps(config, sort_keys=True)}" for name, config in configs.items()]
     path = Path(__file__).parents[1] / "fixtures" / "configs.json"
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

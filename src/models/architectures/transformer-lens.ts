@@ -8,9 +8,10 @@ import type { Source } from "../source.js";
 import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, NormSpec } from "../spec.js";
 
 const ACTIVATIONS = ["relu", "gelu", "silu", "gelu_new", "gelu_fast", "gelu_pytorch_tanh"];
+
 /** What this format writes for numbers that were not set. */
 const UNSET = -1;
-/** Where a model came from, which hooks are on, and settings of what is refused above when it is switched on. */
+/** Where a model came from, which hooks are on, and settings of what `refuseOthers` refuses when it is switched on. */
 // oxfmt-ignore
 const WITHOUT_EFFECT = [
   "source", "data_config", "model_config", "optim_config", "init_mode", "init_weights", "seed", "device", "n_devices", "model_name",
@@ -19,8 +20,10 @@ const WITHOUT_EFFECT = [
   "use_attn_result", "use_split_qkv_input", "use_hook_mlp_in", "use_attn_in", "use_hook_tokens", "window_size", "attn_types", "rotary_dim",
   "rotary_base", "rotary_adjacent_pairs", "rotary_interleaved_cos_sin", "qk_norm_after_rope", "use_NTK_by_parts_rope", "NTK_by_parts_low_freq_factor",
   "NTK_by_parts_high_freq_factor", "NTK_by_parts_factor", "NTK_original_ctx_len", "relative_attention_max_distance",
-  "relative_attention_num_buckets", "experts_per_token", "ungroup_grouped_query_attention", "layer_norm_folding", "uses_rms_norm", "n_heads", "d_mlp", "act_fn",
+  "relative_attention_num_buckets", "experts_per_token", "ungroup_grouped_query_attention", "layer_norm_folding", "uses_rms_norm",
+  "split_attention_weights", "vision_hidden_size", "vision_num_layers", "vision_num_heads", "n_heads", "d_mlp", "act_fn",
 ];
+
 const NORMS: Readonly<Record<string, { kind: "layer" | "rms"; weighted: boolean }>> = {
   LN: { kind: "layer", weighted: true },
   LNPre: { kind: "layer", weighted: false },
@@ -83,6 +86,10 @@ function refuseOthers(config: Config): void {
   other("rmsnorm_uses_offset", false);
   other("scale_embedding", false);
   other("load_in_4bit", false);
+  other("is_audio_model", false);
+  other("is_visual_model", false);
+  other("is_stateful", false);
+  other("is_multimodal", false);
   other("attn_scores_soft_cap", UNSET);
   other("output_logits_soft_cap", UNSET);
   other("n_key_value_heads", config.has("n_heads") ? config.number("n_heads") : undefined);
@@ -93,7 +100,9 @@ function refuseOthers(config: Config): void {
 
 /** A count that is -1 where it was not set. */
 function countOr(config: Config, key: string, fallback: number): number {
-  return config.optionalNumber(key) === UNSET ? fallback : config.count(key, fallback);
+  const count = config.optionalNumber(key) === UNSET ? fallback : config.count(key, fallback);
+  if (count < 1) throw config.wrong(key, "a whole number above 0", count);
+  return count;
 }
 
 function block(source: Source, p: string, shape: Shape): LayerSpec {
