@@ -1,6 +1,5 @@
 /** @file A folder in Hugging Face layout → a model, or only its spec. */
 import { join } from "node:path";
-import { availableMemory } from "node:process";
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
@@ -12,6 +11,7 @@ import type { ModelSpec } from "../models/spec.js";
 import { Engine } from "./engine.js";
 import { weightBytes } from "./forecast.js";
 import { LocalModel } from "./local-model.js";
+import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
 import { WeightFiles } from "./weight-files.js";
 
@@ -36,7 +36,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const { spec, checkpoint } = readSpec(path);
   let engine: Engine | undefined;
   try {
-    refuseTooLarge(spec, path, memoryLimit ?? availableMemory());
+    refuseTooLarge(spec, path, memoryLimit ?? memoryLeft());
     const files = new WeightFiles(checkpoint);
     for (const weight of weightsOf(spec)) files.locate(weight);
     engine = new Engine(spec, files, threads === undefined ? {} : { threads });

@@ -1,5 +1,4 @@
 /** @file A model in this process: takes requests one after another, refuses what the memory cannot hold, and measures what each cost. */
-import { availableMemory } from "node:process";
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
@@ -10,6 +9,7 @@ import type { Engine } from "./engine.js";
 import { forecastForward, forecastGenerate, workingBytes } from "./forecast.js";
 import { forward, type Runner } from "./forward.js";
 import { generate } from "./generate.js";
+import { memoryLeft } from "./memory.js";
 import type {
   Forecast,
   ForwardRequest,
@@ -79,7 +79,7 @@ export class LocalModel implements Model {
   /** What a request will cost; refused where the memory does not hold it. */
   #admit(request: ForwardRequest | GenerateRequest): Forecast {
     const forecast = this.forecast(request);
-    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#memoryLimit ?? availableMemory());
+    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#memoryLimit ?? memoryLeft());
     return forecast;
   }
 
