@@ -6,14 +6,19 @@ import { weightsOf } from "../models/check-weights.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { Pass } from "./pass.js";
 
+/** Whether all values are finite. */
+export function areFinite(data: TensorData): boolean {
+  let total = 0;
+  for (let i = 0; i < data.length; i++) total += Math.abs(data[i]!);
+  return Number.isFinite(total);
+}
+
 /** Whether the values of all real tokens are finite; padding does not count. */
 export function isFinite32(data: TensorData, { rows, width }: Pass): boolean {
   const perToken = data.length / (rows.length * width);
   return rows.every((tokens, row) => {
     const start = row * width * perToken;
-    let total = 0;
-    for (let i = start; i < start + tokens.length * perToken; i++) total += Math.abs(data[i]!);
-    return Number.isFinite(total);
+    return areFinite(data.subarray(start, start + tokens.length * perToken));
   });
 }
 

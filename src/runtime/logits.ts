@@ -6,7 +6,7 @@ import { must } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import type { LinearSpec, ModelSpec } from "../models/spec.js";
-import { explainNonFinite } from "./diagnose.js";
+import { areFinite, explainNonFinite } from "./diagnose.js";
 import { ownValue, type Engine, type Plan } from "./engine.js";
 import type { Pass } from "./pass.js";
 import type { Held } from "./session.js";
@@ -24,14 +24,19 @@ export interface LogitsRun {
   readonly tokens?: readonly number[] | undefined;
 }
 
-/** Logits of the stream behind the last block: batch, pos, vocab (zeros past a row's own positions). */
+/**
+ * Logits of the stream behind the last block: batch, pos, vocab (zeros past a row's own positions). Of the logits only the first
+ * row is searched for what is not a number: a broken weight of the unembedding spoils its column in every row alike.
+ */
 export async function logitsOf(stream: Held, run: LogitsRun): Promise<Tensor<Float32Array>> {
   const { engine, pass, positions, tokens } = run;
   const rows = await normalisedRows(stream, run);
   const columns = tokens ? await someColumns(rows, run, tokens) : await allColumns(rows, engine);
-  if (!columns.every(Number.isFinite)) throw explainNonFinite(run.checkpoint, engine.spec, { hasEdits: run.plan.edits.length > 0 });
   const width = Math.max(...positions.map((list) => list.length));
   const vocab = tokens?.length ?? engine.spec.vocabOut;
+  if (!areFinite(rows.data) || !areFinite(columns.subarray(0, vocab))) {
+    throw explainNonFinite(run.checkpoint, engine.spec, { hasEdits: run.plan.edits.length > 0 });
+  }
   const shape = [pass.rows.length, width, vocab];
   const axes = ["batch", "pos", "vocab"];
   if (positions.every((list) => list.length === width)) return tensor(columns, shape, axes);
