@@ -22,7 +22,7 @@ export interface StageRun {
 }
 
 /** Values alive between the segments of a chain, by id. */
-export type Live = Map<string, Feed>;
+type Live = Map<string, Feed>;
 
 export class Stage {
   readonly #graphOf: (form: Form) => Graph;
@@ -52,22 +52,6 @@ export class Stage {
       if (wanted.includes(stop)) results[stop] = changed;
     }
     releaseAll(live, results, feeds);
-    return results;
-  }
-
-  /** Runs up to a named value and gives back all that the rest of the graph needs; `id` is the value's own place in it. */
-  async runUntil(stop: string, { feeds, wanted }: StageRun): Promise<{ live: Live; results: Record<string, Held>; id: string }> {
-    const chain = this.#chain([stop]);
-    const live: Live = new Map(Object.entries(feeds));
-    const results: Record<string, Held> = {};
-    await this.#runLink(chain, 0, { live, wanted, results });
-    return { live, results, id: must(chain[0]?.stopId, `the value ${stop}`) };
-  }
-
-  /** Runs on from a named value, with all that `runUntil` handed over. */
-  async runFrom(stop: string, live: Live, wanted: readonly string[]): Promise<Record<string, Held>> {
-    const results: Record<string, Held> = {};
-    await this.#runLink(this.#chain([stop]), 1, { live, wanted, results });
     return results;
   }
 
