@@ -157,7 +157,11 @@ export function concat<const A extends Axes>(g: G, parts: readonly Value[], axis
 
 /** `x` cut along an axis into pieces of the given sizes. */
 export function split(g: G, x: Value, sizes: readonly number[], options: { axis: number; axes: readonly Axes[] }): Value[] {
-  const lengths = g.constant(sizes, ["piece"], { dtype: "int64" });
+  return splitBy(g, x, g.constant(sizes, ["piece"], { dtype: "int64" }), options);
+}
+
+/** `x` cut along an axis into pieces whose sizes are a value, int64. */
+export function splitBy(g: G, x: Value, lengths: Value, options: { axis: number; axes: readonly Axes[] }): Value[] {
   const results = options.axes.map((axes) => ({ axes, dtype: x.dtype }));
   return g.nodes({ op: "Split", inputs: [x, lengths], attributes: { axis: options.axis }, results }) as Value[];
 }

@@ -22,7 +22,8 @@ export interface Spot {
 /** Changes the elements `units` (all when undefined) of a vector in place. `keyAt` gives an element's key position at edges. */
 export type VectorOperation = (x: TensorData, spot: Spot, units: Iterable<number>, keyAt?: (index: number) => number) => void;
 
-interface Target {
+/** What an edit is made for. */
+export interface Target {
   readonly where: string;
   readonly place: Place;
   readonly sizes: AxisSizes;
@@ -199,14 +200,15 @@ function assign(x: TensorData, units: Iterable<number>, value: (unit: number) =>
   for (const unit of units) x[unit] = value(unit);
 }
 
-function dot(a: Float64Array, b: ArrayLike<number>): number {
+/** `a · b`. */
+export function dot(a: Float64Array, b: ArrayLike<number>): number {
   let total = 0;
   for (let i = 0; i < a.length; i++) total += a[i]! * b[i]!;
   return total;
 }
 
 /** `x + Σ amounts[j] · rows[j]`, in place. */
-function addComponents(x: TensorData, rows: readonly Float64Array[], amounts: readonly number[]): void {
+export function addComponents(x: TensorData, rows: readonly Float64Array[], amounts: readonly number[]): void {
   for (let unit = 0; unit < x.length; unit++) {
     let change = 0;
     for (let j = 0; j < rows.length; j++) change += amounts[j]! * rows[j]![unit]!;
@@ -245,7 +247,8 @@ function rowsOf(values: Values, target: Target, field: string): Float64Array[] {
   return range(count).map((row) => Float64Array.from({ length: width }, (_, unit) => data[row * width + unit]!));
 }
 
-function basisOf(values: Values, target: Target, field = "basis"): Float64Array[] {
+/** The rows of a basis, orthonormalised. */
+export function basisOf(values: Values, target: Target, field = "basis"): Float64Array[] {
   const rows = orthonormalRows(rowsOf(values, target, field));
   if (!rows) throw bad(target, `the rows of ${field} are zero or depend on each other, so they span less than they claim`);
   return rows;

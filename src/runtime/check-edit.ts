@@ -46,9 +46,9 @@ const EVERYWHERE: { readonly [F in keyof Required<Selector & Pick<ScheduledEdit,
   steps: "an object with `from`, `to`, `every`?",
 };
 
-/** Throws unless the value is an edit: a known operation at an address, with the fields it has and no others. */
-export function checkEdit(edit: unknown, index: number): asserts edit is ScheduledEdit {
-  const fail = (what: string): SextantError => new SextantError("request", `edits[${index}]${addressOf(edit)}: ${what}`);
+/** Throws unless the value is an edit: a known operation at an address, with the fields it has and no others. `where` is its name in errors. */
+export function checkEdit(edit: unknown, where: string): asserts edit is ScheduledEdit {
+  const fail = (what: string): SextantError => new SextantError("request", `${where}${addressOf(edit)}: ${what}`);
   if (!isJsonObject(edit)) throw fail(`must be an object with \`at\` and \`op\`, got ${describeJson(edit)}`);
   const { at, op, ...fields } = edit;
   if (typeof at !== "string") throw fail(`at must be an address, ${got(at)}`);

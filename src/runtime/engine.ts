@@ -9,12 +9,14 @@ import { buildBlock, buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedd
 import { CACHE } from "../models/parts/attention.js";
 import { pointRow, type PointName } from "../models/points.js";
 import { axisSizes } from "../models/sizes.js";
+import { buildPrefixAttention, type KeyKinds } from "../models/prefix-attention.js";
 import type { ModelSpec } from "../models/spec.js";
 import { applyEdit } from "./apply-edit.js";
 import type { Collector } from "./collect.js";
 import { embeddingFeeds, overwrite, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
 import type { PreparedEdit } from "./prepare-edits.js";
 import type { Feed, Held } from "./session.js";
+import { SessionPool } from "./session-pool.js";
 import { Stage, type Change } from "./stage.js";
 import type { WeightFiles } from "./weight-files.js";
 
@@ -55,9 +57,15 @@ export class Engine {
   readonly finalNorm: Stage | undefined;
   readonly unembedding: Stage;
   readonly #headOut: readonly Stage[];
+  readonly #prefix = new Map<string, Stage>();
+  readonly #stage: (graphOf: ConstructorParameters<typeof Stage>[0]) => Stage;
 
-  constructor(spec: ModelSpec, files: WeightFiles, options: { threads?: number } = {}) {
-    const stage = (graphOf: ConstructorParameters<typeof Stage>[0]): Stage => new Stage(graphOf, files, options);
+  /** `weightLimit`: most bytes of weights that open sessions may hold. */
+  constructor(spec: ModelSpec, files: WeightFiles, options: { threads?: number; weightLimit: number }) {
+    const { weightLimit, ...sessions } = options;
+    const pool = new SessionPool(weightLimit);
+    const stage = (graphOf: ConstructorParameters<typeof Stage>[0]): Stage => new Stage(graphOf, files, { ...sessions, pool });
+    this.#stage = stage;
     this.spec = spec;
     this.embedding = stage(() => buildEmbedding(spec));
     this.blocks = spec.layers.map((_, layer) => stage((form) => buildBlock(spec, layer, form)));
@@ -68,7 +76,20 @@ export class Engine {
 
   /** Every stage once; some hold no session yet. */
   stages(): Stage[] {
-    return [this.embedding, ...this.blocks, ...this.#headOut, ...(this.finalNorm ? [this.finalNorm] : []), this.unembedding];
+    const ends = [this.embedding, ...(this.finalNorm ? [this.finalNorm] : []), this.unembedding];
+    return [...ends, ...this.blocks, ...this.#headOut, ...this.#prefix.values()];
+  }
+
+  /** Attention over variants of a row (`prefix-attention.ts`); one stage for all layers whose attention is alike. */
+  prefixAttention(layer: number, kinds: KeyKinds): Stage {
+    const { attention } = must(this.spec.layers[layer], `layer ${layer}`);
+    const { heads, kvHeads, dHead, scale, softcap, alibi, sinks } = attention;
+    const key = JSON.stringify([kinds, heads, kvHeads, dHead, scale, softcap, alibi, sinks]);
+    const known = this.#prefix.get(key);
+    if (known) return known;
+    const made = this.#stage(() => buildPrefixAttention(attention, kinds));
+    this.#prefix.set(key, made);
+    return made;
   }
 
   /** One pass from the embedding, or from `plan.from`, through the blocks. */

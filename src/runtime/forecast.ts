@@ -14,12 +14,19 @@ const FLOAT_BYTES = 4;
 
 /** Multiply-adds × 2 a token passes in one block, attention over `keys` keys included. */
 export function blockFlops(layer: LayerSpec, keys: number): number {
-  return 2 * (attentionWeights(layer.attention) + mlpWeights(layer.mlp)) + 4 * layer.attention.heads * layer.attention.dHead * keys;
+  const { attention } = layer;
+  return projectionFlops(attention) + outputFlops(layer) + 4 * attention.heads * attention.dHead * keys;
 }
 
-function attentionWeights({ qkv, out }: AttentionSpec): number {
+/** Multiply-adds × 2 a token passes in the projections of query, key and value. */
+export function projectionFlops({ qkv }: AttentionSpec): number {
   const maps = qkv.kind === "packed" ? [qkv.linear] : [qkv.q, qkv.k, qkv.v];
-  return [...maps, out].reduce((total, map) => total + map.in * map.out, 0);
+  return 2 * maps.reduce((total, map) => total + map.in * map.out, 0);
+}
+
+/** Multiply-adds × 2 a token passes in a block behind its heads: attention's output projection and the MLP. */
+export function outputFlops({ attention: { out }, mlp }: LayerSpec): number {
+  return 2 * (out.in * out.out + mlpWeights(mlp));
 }
 
 /** Weights that one token meets in an MLP: those of its chosen experts only. */
@@ -118,7 +125,8 @@ function askedLogits(spec: ModelSpec, { tokens, logits = {} }: ForwardRequest): 
   return { flops: count * unembedFlops(spec, columns), elements: count * columns };
 }
 
-function unembedFlops({ head, dModel, vocabOut }: ModelSpec, columns = vocabOut): number {
+/** Multiply-adds × 2 of the logits of one position. */
+export function unembedFlops({ head, dModel, vocabOut }: ModelSpec, columns = vocabOut): number {
   return 2 * ((head.project ? head.project.in * head.project.out : 0) + (head.project?.out ?? dModel) * columns);
 }
 

@@ -18,6 +18,9 @@ import { WeightFiles } from "./weight-files.js";
 /** More threads than any machine has cores; ONNX Runtime hangs while it makes a million. */
 const MOST_THREADS = 1024;
 
+/** The share of the memory that sessions' weights may take, so that some is left for what they compute. */
+const WEIGHT_SHARE = 0.7;
+
 export interface LoadOptions {
   /** Threads a session computes with. Default: as many as the machine has cores. */
   readonly threads?: number;
@@ -36,10 +39,14 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const { spec, checkpoint } = readSpec(path);
   let engine: Engine | undefined;
   try {
-    refuseTooLarge(spec, path, memoryLimit ?? memoryLeft());
+    const limit = memoryLimit ?? memoryLeft();
+    refuseTooLarge(spec, path, limit);
     const files = new WeightFiles(checkpoint);
     for (const weight of weightsOf(spec)) files.locate(weight);
-    engine = new Engine(spec, files, threads === undefined ? {} : { threads });
+    engine = new Engine(spec, files, {
+      weightLimit: Math.max(limit * WEIGHT_SHARE, weightBytes(spec)),
+      ...(threads !== undefined && { threads }),
+    });
     if (!options.lazy) await warm(engine, options);
     return new LocalModel(spec, engine, checkpoint, memoryLimit === undefined ? {} : { memoryLimit });
   } catch (error) {

@@ -22,6 +22,8 @@ import type {
   RunOptions,
 } from "./model.js";
 import { pause, resume } from "./pause.js";
+import type { SweepForecast, SweepOptions, SweepRequest, SweepResult } from "./sweep/request.js";
+import { forecastSweep, prepareSweep, refuseLargeSweep, runSweep } from "./sweep/sweep.js";
 
 export class LocalModel implements Model {
   readonly spec: ModelSpec;
@@ -69,6 +71,23 @@ export class LocalModel implements Model {
         request.tokens.map((row) => row.length),
       );
     return forecastForward(this.spec, request, this.#flopsPerMs);
+  }
+
+  sweep(request: SweepRequest, options: SweepOptions = {}): Promise<SweepResult> {
+    return this.#inTurn(async () => {
+      const prepared = prepareSweep(this.spec, request, options);
+      const forecast = forecastSweep(prepared, this.#flopsPerMs);
+      refuseLargeSweep(prepared, this.spec, this.#memoryLimit ?? memoryLeft());
+      const start = performance.now();
+      const { flops, ...result } = await runSweep(this.#runner, prepared, options);
+      const ms = performance.now() - start;
+      if (flops > 0) this.#flopsPerMs = flops / Math.max(ms, 1e-3);
+      return { ...result, cost: { ms, flops, forecast } };
+    });
+  }
+
+  forecastSweep(request: SweepRequest, options: Pick<SweepOptions, "measures" | "memoryBudget"> = {}): SweepForecast {
+    return forecastSweep(prepareSweep(this.spec, request, options), this.#flopsPerMs);
   }
 
   close(): Promise<void> {

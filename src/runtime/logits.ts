@@ -31,7 +31,7 @@ export interface LogitsRun {
 export async function logitsOf(stream: Held, run: LogitsRun): Promise<Tensor<Float32Array>> {
   const { engine, pass, positions, tokens } = run;
   const rows = await normalisedRows(stream, run);
-  const columns = tokens ? await someColumns(rows, run, tokens) : await allColumns(rows, engine);
+  const columns = tokens ? await tokenColumns(rows, run, tokens) : await allColumns(rows, engine);
   const width = Math.max(...positions.map((list) => list.length));
   const vocab = tokens?.length ?? engine.spec.vocabOut;
   if (!areFinite(rows.data) || !areFinite(columns.subarray(0, vocab))) {
@@ -71,9 +71,12 @@ async function allColumns(rows: Held, engine: Engine): Promise<Float32Array> {
   return (await engine.unembed(rows)).data as Float32Array;
 }
 
-/** Columns of the logits for a few tokens; for many, all are computed and these picked. */
-async function someColumns(rows: Held, run: LogitsRun, tokens: readonly number[]): Promise<Float32Array> {
-  const { engine, checkpoint } = run;
+/** Columns of the logits for a few tokens, row-major over normalised rows and tokens; for many, all are computed and these picked. */
+export async function tokenColumns(
+  rows: Held,
+  { engine, checkpoint }: Pick<LogitsRun, "engine" | "checkpoint">,
+  tokens: readonly number[],
+): Promise<Float32Array> {
   const { spec } = engine;
   const count = rows.dims[0] ?? 0;
   const out = new Float32Array(count * tokens.length);

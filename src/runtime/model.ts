@@ -5,6 +5,7 @@
 import type { Tensor } from "../base/tensor.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { Edit, ScheduledEdit } from "./edit.js";
+import type { SweepForecast, SweepOptions, SweepRequest, SweepResult } from "./sweep/request.js";
 
 /** Which logits to compute. Default: the last position of each row, every token. */
 export interface LogitsRequest {
@@ -147,5 +148,8 @@ export interface Model {
   /** Continues a stopped run with `value` in place of what stood at its address. */
   runFrom(paused: PausedRun, value: Tensor, options?: RunOptions): Promise<ForwardResult>;
   forecast(request: ForwardRequest | GenerateRequest): Forecast;
+  /** Measures many counterfactual runs of pairs of prompts. */
+  sweep(request: SweepRequest, options?: SweepOptions): Promise<SweepResult>;
+  forecastSweep(request: SweepRequest, options?: Pick<SweepOptions, "measures" | "memoryBudget">): SweepForecast;
   close(): Promise<void>;
 }

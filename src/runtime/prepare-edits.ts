@@ -53,7 +53,7 @@ export function prepareEdits(spec: ModelSpec, edits: readonly ScheduledEdit[], r
 }
 
 function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index: number }): PreparedEdit {
-  checkEdit(edit, context.index);
+  checkEdit(edit, `edits[${context.index}]`);
   const place = placeOf(spec, edit.at, `edits[${context.index}]`);
   const row = pointRow(place.point);
   const where = `edits[${context.index}] at ${place.address}`;
@@ -84,28 +84,32 @@ function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index
 }
 
 /** The place of an edit's address, which is one and not many. */
-function placeOf(spec: ModelSpec, at: string, where: string): Place {
+export function placeOf(spec: ModelSpec, at: string, where: string): Place {
   if (!at.trim().endsWith(".*")) return parseAddress(spec, at);
   const instead = "write an edit for each layer";
   throw refuse({ what: `${where}: cannot edit ${at}`, why: "an edit is at one address", instead }, "request");
 }
 
 /** Whether a place is scores or a pattern, and what its layer's attention says about edges. */
-function edgesAt(spec: ModelSpec, { point, layer = 0 }: Place): { isEdges: boolean; window: number | undefined; hasSinks: boolean } {
+export function edgesAt(spec: ModelSpec, { point, layer = 0 }: Place): { isEdges: boolean; window: number | undefined; hasSinks: boolean } {
   const isEdges = pointRow(point).axes.includes("key");
   const attention = isEdges ? spec.layers[layer]?.attention : undefined;
   return { isEdges, window: attention?.window, hasSinks: attention?.sinks !== undefined };
 }
 
 /** Throws unless an edit of `experts` sets indices of experts; another number would leave one out without a word. */
-function checkExperts(edit: ScheduledEdit, count: number, where: string): void {
+export function checkExperts(edit: ScheduledEdit, count: number, where: string): void {
   if (edit.op !== "set") return;
   const values = typeof edit.value === "number" ? [edit.value] : "data" in edit.value ? [...edit.value.data] : edit.value;
   const stray = values.find((value) => !Number.isInteger(value) || value < 0 || value >= count);
   if (stray !== undefined) throw new SextantError("request", `${where}: value must hold experts, 0 to ${count - 1}, got ${stray}`);
 }
 
-function checkSelectors(edit: ScheduledEdit, at: { where: string; isEdges: boolean; hasHeads: boolean }): void {
+/** The selectors that an edit has, whatever they hold. */
+type Selected = { readonly [K in "heads" | "units" | "positions" | "queries" | "keys"]?: unknown } & { readonly op: string };
+
+/** Throws where a selector is for another kind of point. */
+export function checkSelectors(edit: Selected, at: { where: string; isEdges: boolean; hasHeads: boolean }): void {
   const { where, isEdges, hasHeads } = at;
   const say = (selector: string, why: string, instead?: string): SextantError =>
     refuse({ what: `${where}: cannot select ${selector}`, why, ...(instead && { instead }) }, "request");
@@ -118,7 +122,7 @@ function checkSelectors(edit: ScheduledEdit, at: { where: string; isEdges: boole
 }
 
 /** Indices in range, each once; undefined for all. Negative ones count from the end. */
-function chosen(indices: readonly number[] | undefined, count: number, where: string): readonly number[] | undefined {
+export function chosen(indices: readonly number[] | undefined, count: number, where: string): readonly number[] | undefined {
   if (!indices) return undefined;
   if (indices.length === 0) throw new SextantError("request", `${where}: an empty list selects nothing; leave it out to select all`);
   const found = indices.map((index) => {

@@ -1,14 +1,16 @@
 /**
  * @file One graph of the model, run whole or as a chain of segments. A chain is cut where values are to be changed; the
- * changes are functions on typed arrays between the segments. Sessions are made when first needed and kept.
+ * changes are functions on typed arrays between the segments. Sessions are made when first needed, and kept as long as there is room.
  */
 import { must } from "../base/errors.js";
+import { sizeOf } from "../base/tensor.js";
 import type { Graph } from "../graph/graph.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
 import { cutGraph, type Segment } from "../graph/segments.js";
 import type { Form } from "../models/block.js";
 import { POINT_NAMES, type PointName } from "../models/points.js";
 import { openSession, type Feed, type Held, type Session, type SessionOptions } from "./session.js";
+import type { SessionPool } from "./session-pool.js";
 import type { WeightFiles } from "./weight-files.js";
 
 /** A change of a named value: gets it, and gives back what takes its place (the same object after a change in place). */
@@ -28,27 +30,30 @@ export class Stage {
   readonly #graphOf: (form: Form) => Graph;
   readonly #files: WeightFiles;
   readonly #options: SessionOptions;
+  readonly #pool: SessionPool;
   readonly #chains = new Map<string, Chain>();
-  readonly #sessions = new Map<string, Promise<OpenSegment>>();
 
-  constructor(graphOf: (form: Form) => Graph, files: WeightFiles, options: { threads?: number }) {
+  constructor(graphOf: (form: Form) => Graph, files: WeightFiles, options: { threads?: number; pool: SessionPool }) {
+    const { pool, ...sessionOptions } = options;
     this.#graphOf = graphOf;
     this.#files = files;
-    this.#options = { folder: files.folder, ...options };
+    this.#pool = pool;
+    this.#options = { folder: files.folder, ...sessionOptions };
   }
 
   /** The named values asked for; those changed as they are after the change. */
   async run({ feeds, wanted, changes }: StageRun): Promise<Record<string, Held>> {
     const stops = inOrder(changes ? [...changes.keys()] : []);
-    const chain = this.#chain(stops);
+    const chain = this.chain(stops.map((stop) => [stop]));
     const live: Live = new Map(Object.entries(feeds));
     const results: Record<string, Held> = {};
     for (const [index, link] of chain.entries()) {
-      await this.#runLink(chain, index, { live, wanted, results });
+      await this.#runLink(link, { live, wanted, results });
       const stop = stops[index];
-      if (stop === undefined || link.stopId === undefined) continue;
-      const changed = must(changes?.get(stop), `the change of ${stop}`)(live.get(link.stopId) as Held);
-      live.set(link.stopId, changed);
+      const id = stop === undefined ? undefined : link.graph.named.get(stop);
+      if (stop === undefined || id === undefined) continue;
+      const changed = must(changes?.get(stop), `the change of ${stop}`)(live.get(id) as Held);
+      live.set(id, changed);
       if (wanted.includes(stop)) results[stop] = changed;
     }
     releaseAll(live, results, feeds);
@@ -57,86 +62,73 @@ export class Stage {
 
   /** Makes the session of the whole graph, so that the first run does not wait for it. */
   async warm(): Promise<void> {
-    await this.#open(must(this.#chain([])[0], "the whole graph"));
+    await this.#session(must(this.chain([])[0], "the whole graph"));
   }
 
+  /** Closes the sessions that the stage has open; the next run makes them anew. */
   async close(): Promise<void> {
-    const open = await Promise.all(this.#sessions.values());
-    this.#sessions.clear();
-    await Promise.all(open.map(({ session }) => session.close()));
+    await this.#pool.close(this);
   }
 
-  async #runLink(
-    chain: Chain,
-    index: number,
-    run: { live: Live; wanted: readonly string[]; results: Record<string, Held> },
-  ): Promise<void> {
+  /** The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. */
+  chain(stops: readonly (readonly string[])[]): Chain {
+    const keys = stops.map((names) => names.join("+"));
+    const known = this.#chains.get(keys.join(","));
+    if (known) return known;
+    const form = formFor(stops.flat());
+    const graph = this.#graphOf(form);
+    const segments = cutGraph(graph, stops, [...graph.named.keys()]);
+    const links = segments.map((segment, index): Link => {
+      const handedOn = new Set(segments.slice(index + 1).flatMap((later) => later.graph.inputs.map(({ id }) => id)));
+      for (const name of stops[index] ?? []) handedOn.add(must(graph.named.get(name), name));
+      return { ...segment, handedOn, key: `${form.norms},${form.heads}|${keys.slice(0, index).join(",")}→${keys[index] ?? ""}` };
+    });
+    this.#chains.set(keys.join(","), links);
+    return links;
+  }
+
+  /** Computes values of one link, by id, from those that are fed to it. */
+  async runLink(link: Link, live: ReadonlyMap<string, Feed>, fetches: readonly string[]): Promise<Record<string, Held>> {
+    if (fetches.length === 0) return {};
+    const feeds: Record<string, Feed> = {};
+    for (const { id } of link.graph.inputs) feeds[id] = must(live.get(id), `the value ${id}`);
+    return (await this.#session(link)).run(feeds, fetches);
+  }
+
+  async #runLink(link: Link, run: { live: Live; wanted: readonly string[]; results: Record<string, Held> }): Promise<void> {
     const { live, wanted, results } = run;
-    const link = must(chain[index], `segment ${index}`);
     const wantedIds = new Map<string, string>();
     for (const name of wanted) {
       const id = link.graph.named.get(name);
       if (id !== undefined) wantedIds.set(id, name);
     }
     const fetches = link.outputs.filter((id) => link.handedOn.has(id) || wantedIds.has(id));
-    if (fetches.length === 0) return;
-    const feeds: Record<string, Feed> = {};
-    for (const { id } of link.graph.inputs) feeds[id] = must(live.get(id), `the value ${id}`);
-    const { session } = await this.#open(link);
-    const made = await session.run(feeds, fetches);
-    for (const [id, value] of Object.entries(made)) {
+    for (const [id, value] of Object.entries(await this.runLink(link, live, fetches))) {
       live.set(id, value);
       const name = wantedIds.get(id);
       if (name !== undefined) results[name] = value;
     }
   }
 
-  #open(link: Link): Promise<OpenSegment> {
-    const known = this.#sessions.get(link.key);
-    if (known) return known;
+  #session(link: Link): Promise<Session> {
     const locate = (id: string): WeightLocation => this.#files.locate(must(link.graph.weights.get(id), `the weight ${id}`));
-    const opening = openSession(emitOnnx(link.graph, link.outputs, locate), this.#options).then((session) => ({ session }));
-    this.#sessions.set(link.key, opening);
-    opening.catch(() => this.#sessions.delete(link.key));
-    return opening;
-  }
-
-  /** The chain cut at the stops; without any, the whole graph as one link. */
-  #chain(stops: readonly string[]): Chain {
-    const key = stops.join(",");
-    const known = this.#chains.get(key);
-    if (known) return known;
-    const form = formFor(stops);
-    const graph = this.#graphOf(form);
-    const segments = cutGraph(
-      graph,
-      stops.map((stop) => [stop]),
-      [...graph.named.keys()],
-    );
-    const links = segments.map((segment, index): Link => {
-      const handedOn = new Set(segments.slice(index + 1).flatMap((later) => later.graph.inputs.map(({ id }) => id)));
-      const stopId = graph.named.get(stops[index] ?? "");
-      if (stopId !== undefined) handedOn.add(stopId);
-      return { ...segment, handedOn, stopId, key: `${form.norms},${form.heads}|${stops.slice(0, index).join(",")}→${stops[index] ?? ""}` };
-    });
-    this.#chains.set(key, links);
-    return links;
+    const bytes = [...link.graph.weights.values()].reduce((total, { shape }) => total + FLOAT_BYTES * sizeOf(shape), 0);
+    const make = (): Promise<Session> => openSession(emitOnnx(link.graph, link.outputs, locate), this.#options);
+    return this.#pool.open({ owner: this, key: link.key, bytes, make });
   }
 }
 
-interface OpenSegment {
-  readonly session: Session;
-}
+const FLOAT_BYTES = 4;
 
-interface Link extends Segment {
+/** One link of a chain. */
+export interface Link extends Segment {
   /** Ids that later links read, and the stop itself. */
   readonly handedOn: ReadonlySet<string>;
-  readonly stopId: string | undefined;
   /** What the link's session is kept under: equal keys are equal graphs. */
   readonly key: string;
 }
 
-type Chain = readonly Link[];
+export type Chain = readonly Link[];
 
 /** The form in which every stop is part of the computation. */
 function formFor(stops: readonly string[]): Form {

@@ -1,0 +1,407 @@
+/**
+ * @file One march through the blocks with all variants of a part of a sweep at once. A patch at layer L and position p changes only
+ * layers from L on and positions from p on, so a variant joins the batch at the very point where it is edited, with the rows that
+ * differ there and no others, and takes everything else from its base, which marches along. At the last block only the measured
+ * position goes on behind attention. What a full run of every variant would compute again is never computed.
+ */
+import { must } from "../../base/errors.js";
+import type { TensorData } from "../../base/tensor.js";
+import type { Place } from "../../models/address.js";
+import { STREAM } from "../../models/block.js";
+import { POINT_NAMES, type PointName } from "../../models/points.js";
+import { rotaryTables } from "../../models/rotary.js";
+import { axisSizes } from "../../models/sizes.js";
+import type { LayerSpec } from "../../models/spec.js";
+import { throwIfAborted, type Engine } from "../engine.js";
+import { outputFlops, projectionFlops } from "../forecast.js";
+import type { Chain, Link, Stage } from "../stage.js";
+import { attend } from "./attend.js";
+import { Batch } from "./batch.js";
+import { changeRows } from "./change-rows.js";
+import type { PreparedPair } from "./pairs.js";
+import type { Reader } from "./reader.js";
+import { regroup, Rows, union } from "./rows.js";
+import type { Schedule, Variant } from "./variants.js";
+
+/** What a march needs to know. */
+export interface MarchPlan {
+  readonly engine: Engine;
+  readonly pairs: readonly PreparedPair[];
+  readonly schedule: Schedule;
+  /** First block that is not run. */
+  readonly until: number;
+  /** Whether only the logits of the measured position matter. */
+  readonly measuredOnly: boolean;
+  readonly reader: Reader;
+  /** The stream of base and source rows in front of a block, where an earlier march left it. */
+  readonly from?: { readonly layer: number; readonly stream: Float32Array } | undefined;
+  /** Layers in front of which the stream of base and source rows is to be kept. */
+  readonly keepAt?: ReadonlySet<number>;
+  readonly signal?: AbortSignal | undefined;
+  readonly onLayer?: () => void;
+}
+
+/** Name of the stream among a batch's values. */
+const RESID = STREAM.in;
+const EMBEDDING: readonly PointName[] = ["embed", "pos_embed"];
+const EDGES: readonly PointName[] = ["attn_scores", "pattern"];
+const isBefore = ({ point }: Place, than: PointName): boolean => POINT_NAMES.indexOf(point) < POINT_NAMES.indexOf(than);
+
+export class March {
+  readonly #plan: MarchPlan;
+  /** Variants that a run of frozen blocks leaves as they are: their rows' difference from the base's. */
+  readonly #carried = new Map<number, { readonly positions: Int32Array; readonly delta: Float32Array }>();
+  /** Streams of base and source rows that were to be kept, by layer. */
+  readonly kept = new Map<number, Float32Array>();
+  /** Multiply-adds × 2 so far. */
+  flops = 0;
+
+  constructor(plan: MarchPlan) {
+    this.#plan = plan;
+  }
+
+  /** The rows behind the last block that is run; their stream is the value `resid`. */
+  async run(): Promise<Batch> {
+    const { from, until, signal, onLayer } = this.#plan;
+    let batch = from ? this.#resumed(from.stream) : await this.#embedded();
+    for (let layer = from?.layer ?? 0; layer < until; layer++) {
+      throwIfAborted(signal);
+      batch = await this.#block(layer, batch);
+      onLayer?.();
+    }
+    return this.#settle(batch, until);
+  }
+
+  #variant(variant: number): Variant {
+    return must(this.#plan.schedule.variants[variant], `variant ${variant}`);
+  }
+
+  #tokensOf(variant: number): readonly number[] {
+    const { pair, base, source } = this.#variant(variant);
+    const prepared = must(this.#plan.pairs[pair], `pair ${pair}`);
+    return variant === source && source !== base ? must(prepared.source, "the source") : prepared.base;
+  }
+
+  readonly #baseOf = (variant: number): number => this.#variant(variant).base;
+
+  /** Rows of base and source alone, and of variants whatever `positionsOf` says. */
+  #anchored(positionsOf: (variant: number) => Int32Array): Rows {
+    return new Rows(
+      this.#plan.schedule.variants.map(({ cell }, variant) =>
+        cell ? positionsOf(variant) : Int32Array.from(this.#tokensOf(variant), (_, position) => position),
+      ),
+    );
+  }
+
+  #resumed(stream: Float32Array): Batch {
+    const batch = new Batch(this.#anchored(() => new Int32Array(0)));
+    batch.put(RESID, stream.slice(), { tail: [this.#plan.engine.spec.dModel] });
+    return batch;
+  }
+
+  /** The embedded stream; variants edited there have rows already. */
+  async #embedded(): Promise<Batch> {
+    const { engine, schedule, reader } = this.#plan;
+    const places = schedule.placesIn(undefined).filter(({ point }) => EMBEDDING.includes(point));
+    const joins = (variant: number): Int32Array =>
+      union(
+        new Int32Array(0),
+        places.flatMap(({ address }) => schedule.joining(variant, address)),
+      );
+    const batch = new Batch(this.#anchored(joins));
+    const [tokens, positions] = [new BigInt64Array(batch.rows.count), new BigInt64Array(batch.rows.count)];
+    this.#eachRow(batch.rows, (row, variant, position) => {
+      tokens[row] = BigInt(must(this.#tokensOf(variant)[position], "a token"));
+      positions[row] = BigInt(position);
+    });
+    const dims = [batch.rows.count];
+    const feeds = { tokens: { data: tokens, dims }, ...(engine.spec.embedding.positions && { positions: { data: positions, dims } }) };
+    const changes = new Map(
+      places.map((place) => [
+        place.point as string,
+        <T extends { data: TensorData }>(value: T): T => {
+          this.#change(batch, place, value.data);
+          return value;
+        },
+      ]),
+    );
+    const read = reader.placesIn(undefined).filter(({ point }) => EMBEDDING.includes(point));
+    const wanted = [...read.map(({ point }) => point), STREAM.embedded];
+    const made = await engine.embedding.run({ feeds, wanted, ...(changes.size > 0 && { changes }) });
+    for (const place of read) reader.takeRows(place, batch.rows, must(made[place.point], place.address).data);
+    batch.put(RESID, must(made[STREAM.embedded], "the stream").data, { tail: [engine.spec.dModel] });
+    return batch;
+  }
+
+  #eachRow(rows: Rows, visit: (row: number, variant: number, position: number) => void): void {
+    for (let variant = 0; variant < rows.variants; variant++) {
+      rows.of(variant).forEach((position, i) => visit(rows.starts[variant]! + i, variant, position));
+    }
+  }
+
+  /** One block: the batch in front of it becomes the batch behind it. */
+  async #block(layer: number, batch: Batch): Promise<Batch> {
+    const { engine, schedule, reader, keepAt } = this.#plan;
+    const spec = must(engine.spec.layers[layer], `layer ${layer}`);
+    if (keepAt?.has(layer)) this.#keep(layer, batch);
+    this.#settle(batch, layer);
+    this.#edit(batch, this.#place("resid_pre", layer), RESID);
+    const places = schedule
+      .placesIn(layer)
+      .filter((place) => !isStream(place) && schedule.at(place.address).some((i) => !this.#carried.has(i)));
+    const inFront = inOrder(places.filter((place) => isBefore(place, "attn_scores")));
+    const behind = inOrder(places.filter((place) => !isBefore(place, "head_out")));
+    const stage = must(engine.blocks[layer], `block ${layer}`);
+    const chain = stage.chain([
+      ...inFront.map(({ point }) => [point]),
+      ["rot_q", "rot_k", "v"],
+      ["z"],
+      ...behind.map(({ point }) => [point]),
+    ]);
+    const step: Step = { layer, batch, stage, chain };
+    this.#feedRotary(batch, spec);
+    this.flops += batch.rows.count * projectionFlops(spec.attention);
+    for (const [index, place] of inFront.entries()) await this.#link(step, index, place);
+    await this.#link(step, inFront.length, undefined);
+    await this.#attend(step, { at: inFront.length + 1, places: places.filter(({ point }) => EDGES.includes(point)) });
+    this.flops += batch.rows.count * outputFlops(spec);
+    for (const [i, place] of behind.entries()) await this.#link(step, inFront.length + 2 + i, place);
+    await this.#link(step, chain.length - 1, undefined);
+    const after = new Batch(batch.rows);
+    after.put(RESID, batch.data(idOf(chain, "resid_post")), { tail: [engine.spec.dModel] });
+    const post = this.#place("resid_post", layer);
+    this.#edit(after, post, RESID, this.#isNarrow(layer));
+    if (reader.wants(post)) reader.takeRows(post, after.rows, after.data(RESID));
+    return after;
+  }
+
+  /** Runs a link, then lets variants join, edits, and reads what it computed. */
+  async #link({ batch, stage, chain, layer }: Step, index: number, place: Place | undefined): Promise<void> {
+    const { reader } = this.#plan;
+    const link = must(chain[index], `link ${index}`);
+    const read = reader.placesIn(layer).filter(({ point }) => link.graph.named.has(point) && point !== "resid_post" && point !== "z");
+    const readIds = new Set(read.map(({ point }) => link.graph.named.get(point)));
+    const last = chain.length - 1;
+    const fetches = link.outputs.filter(
+      (id) => link.handedOn.has(id) || readIds.has(id) || (index === last && id === idOf(chain, "resid_post")),
+    );
+    await batch.run(stage, link, fetches);
+    if (place) this.#edit(batch, place, idOf(chain, place.point), this.#isNarrow(layer) && !isBefore(place, "z"));
+    for (const one of read) reader.takeRows(one, batch.rows, batch.data(idOf(chain, one.point)));
+    const later = new Set(chain.slice(index + 1).flatMap((next) => next.graph.inputs.map(({ id }) => id)));
+    if (index === last) later.add(idOf(chain, "resid_post"));
+    batch.keepOnly(later);
+  }
+
+  /** Attention, and what joins at its output. `at`: the link that it takes the place of. */
+  async #attend(step: Step, { at, places }: { at: number; places: readonly Place[] }): Promise<void> {
+    const { batch, chain, layer } = step;
+    const { engine, schedule, reader } = this.#plan;
+    const { attention } = must(engine.spec.layers[layer], `layer ${layer}`);
+    const before = batch.rows;
+    const isFrozen = (variant: number): boolean => this.#variant(variant).frozen?.attention.has(layer) ?? false;
+    const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), this.#baseOf);
+    const [k, v] = [batch.data(idOf(chain, "rot_k")), batch.data(idOf(chain, "v"))];
+    const { q, needed } = this.#follow(step, at, next);
+    const readEdges = reader.placesIn(layer).filter(({ point }) => EDGES.includes(point));
+    const { z, flops } = await attend({
+      attention,
+      before,
+      after: next.rows,
+      q,
+      k,
+      v,
+      schedule,
+      places,
+      isFrozen,
+      stageFor: (kinds) => engine.prefixAttention(layer, kinds),
+      onEdges:
+        readEdges.length === 0
+          ? undefined
+          : (variant, edges, values) => {
+              for (const place of readEdges)
+                reader.takeEdges(place, variant, { ...edges, data: must(values.get(place.point), place.address) });
+            },
+    });
+    this.flops += flops;
+    batch.keepOnly(needed);
+    batch.follow(next);
+    const zId = idOf(chain, "z");
+    batch.put(zId, z, { tail: [attention.heads, attention.dHead] });
+    const place = this.#place("z", layer);
+    this.#edit(batch, place, zId, this.#isNarrow(layer));
+    if (reader.wants(place)) reader.takeRows(place, batch.rows, batch.data(zId));
+  }
+
+  /** Queries of the rows behind attention, and the values that must follow there. */
+  #follow({ batch, chain }: Step, at: number, next: { rows: Rows; index: Int32Array | undefined }): { q: TensorData; needed: Set<string> } {
+    const needed = new Set(chain.slice(at + 1).flatMap(({ graph }) => graph.inputs.map(({ id }) => id)));
+    const alone = new Batch(batch.rows);
+    const q = batch.data(idOf(chain, "rot_q"));
+    alone.put("q", q, { tail: [q.length / Math.max(1, batch.rows.count)] });
+    alone.follow(next);
+    return { q: alone.data("q"), needed };
+  }
+
+  /** The positions that a variant has behind attention: all that see one that differs, and those whose edges are edited. */
+  #queries(variant: number, at: { layer: number; before: Rows; places: readonly Place[] }): Int32Array {
+    const { layer, before, places } = at;
+    const { cell, frozen, pair } = this.#variant(variant);
+    const own = before.of(variant);
+    if (!cell) return own;
+    const { attention } = must(this.#plan.engine.spec.layers[layer], `layer ${layer}`);
+    const end = must(this.#plan.pairs[pair], "a pair").base.length;
+    const edited = places.flatMap(({ address }) => this.#plan.schedule.joining(variant, address));
+    const all = frozen?.attention.has(layer) ? own : union(seeing(own, end, attention.window), edited);
+    return this.#isNarrow(layer) ? all.filter((position) => position === end - 1) : all;
+  }
+
+  /** Whether behind attention of a layer only the measured position is needed. */
+  #isNarrow(layer: number): boolean {
+    return this.#plan.measuredOnly && layer === this.#plan.engine.spec.layers.length - 1;
+  }
+
+  /** Lets variants join at a place, applies their edits there, and reads it where it is the stream in front of a block. */
+  #edit(batch: Batch, place: Place, id: string, isNarrow = false): void {
+    const { schedule, reader, pairs } = this.#plan;
+    const isEdited = schedule.at(place.address).length > 0;
+    if (isEdited) {
+      const joining = (variant: number): Int32Array => {
+        const fresh = schedule.joining(variant, place.address);
+        const end = must(pairs[this.#variant(variant).pair], "a pair").base.length - 1;
+        return union(batch.rows.of(variant), isNarrow ? fresh.filter((position) => position === end) : fresh);
+      };
+      const joins = new Set(schedule.at(place.address));
+      batch.follow(regroup(batch.rows, (variant) => (joins.has(variant) ? joining(variant) : batch.rows.of(variant)), this.#baseOf));
+      this.#change(batch, place, batch.data(id));
+    }
+    if (place.point === "resid_pre" && reader.wants(place)) reader.takeRows(place, batch.rows, batch.data(id));
+  }
+
+  #change(batch: Batch, place: Place, data: TensorData): void {
+    changeRows(data, place, { rows: batch.rows, schedule: this.#plan.schedule, sizes: axisSizes(this.#plan.engine.spec, place) });
+  }
+
+  #place(point: "resid_pre" | "resid_post" | "z", layer: number): Place {
+    return { address: `${point}.${layer}`, point, layer };
+  }
+
+  #feedRotary(batch: Batch, { attention: { rotary } }: LayerSpec): void {
+    if (rotary === undefined) return;
+    const spec = must(this.#plan.engine.spec.rotaries[rotary], `rotary ${rotary}`);
+    const half = spec.dims / 2;
+    const { rows } = batch;
+    const [cos, sin] = [new Float32Array(rows.count * half), new Float32Array(rows.count * half)];
+    const known = new Map<string, ReturnType<typeof rotaryTables>>();
+    this.#eachRow(rows, (row, variant, position) => {
+      const { pair, base, source } = this.#variant(variant);
+      const length = this.#lengthOf(variant);
+      const key = `${pair},${variant === source && source !== base}`;
+      const tables = known.get(key) ?? rotaryTables(spec, [Int32Array.from({ length }, (_, i) => i)], [length]);
+      known.set(key, tables);
+      cos.set(tables.cos.subarray(position * half, (position + 1) * half), row * half);
+      sin.set(tables.sin.subarray(position * half, (position + 1) * half), row * half);
+    });
+    batch.put(`cos_${rotary}`, cos, { tail: [half] });
+    batch.put(`sin_${rotary}`, sin, { tail: [half] });
+  }
+
+  /** Tokens of the whole prompt: some rotary tables depend on it. */
+  #lengthOf(variant: number): number {
+    const { pair, base, source } = this.#variant(variant);
+    const { baseSide, sourceSide } = must(this.#plan.pairs[pair], "a pair");
+    return (variant === source && source !== base ? must(sourceSide, "the source") : baseSide).tokens.length;
+  }
+
+  #keep(layer: number, batch: Batch): void {
+    const anchors = regroup(
+      batch.rows,
+      (variant) => (this.#variant(variant).cell ? new Int32Array(0) : batch.rows.of(variant)),
+      this.#baseOf,
+    );
+    const copy = new Batch(batch.rows);
+    copy.put(RESID, batch.data(RESID), { tail: [this.#plan.engine.spec.dModel] });
+    copy.follow(anchors);
+    this.kept.set(layer, (copy.data(RESID) as Float32Array).slice());
+  }
+
+  /** Takes out the variants that the block leaves as they are, and brings back those that it does not. */
+  #settle(batch: Batch, layer: number): Batch {
+    const { schedule, engine } = this.#plan;
+    const goes = new Set(schedule.variants.flatMap((_, i) => (batch.rows.of(i).length > 0 && this.#isCarriedBy(layer, i) ? [i] : [])));
+    const back = [...this.#carried.keys()].filter((i) => !this.#isCarriedBy(layer, i));
+    if (goes.size === 0 && back.length === 0) return batch;
+    for (const variant of goes) this.#carried.set(variant, this.#differenceOf(batch, variant));
+    const returning = new Map(back.map((variant) => [variant, must(this.#carried.get(variant), "a carried variant")] as const));
+    for (const variant of back) this.#carried.delete(variant);
+    const positionsOf = (variant: number): Int32Array =>
+      goes.has(variant) ? new Int32Array(0) : (returning.get(variant)?.positions ?? batch.rows.of(variant));
+    batch.follow(regroup(batch.rows, positionsOf, this.#baseOf));
+    const stream = batch.data(RESID);
+    for (const [variant, { delta }] of returning) {
+      const start = batch.rows.starts[variant]! * engine.spec.dModel;
+      delta.forEach((value, i) => (stream[start + i] = stream[start + i]! + value));
+    }
+    return batch;
+  }
+
+  /** How a variant's rows of the stream differ from its base's. */
+  #differenceOf(batch: Batch, variant: number): { positions: Int32Array; delta: Float32Array } {
+    const { dModel } = this.#plan.engine.spec;
+    const { rows } = batch;
+    const stream = batch.data(RESID);
+    const positions = rows.of(variant).slice();
+    const delta = new Float32Array(positions.length * dModel);
+    positions.forEach((position, i) => {
+      const [own, base] = [rows.starts[variant]! + i, rows.find(this.#baseOf(variant), position)];
+      for (let unit = 0; unit < dModel; unit++) delta[i * dModel + unit] = stream[own * dModel + unit]! - stream[base * dModel + unit]!;
+    });
+    return { positions, delta };
+  }
+
+  /** Whether a block passes a variant by (`passesUnchanged`), and nobody looks. */
+  #isCarriedBy(layer: number, variant: number): boolean {
+    const block = this.#plan.engine.spec.layers[layer];
+    return block !== undefined && this.#plan.reader.placesIn(layer).length === 0 && passesUnchanged(this.#variant(variant), layer, block);
+  }
+}
+
+/** A block under way. */
+interface Step {
+  readonly layer: number;
+  readonly batch: Batch;
+  readonly stage: Stage;
+  readonly chain: Chain;
+}
+
+/** Whether a block adds to a variant's stream what it adds to its base's: both its sublayers are frozen, and nothing else is edited. */
+function passesUnchanged({ cell, frozen, edits }: Variant, layer: number, block: LayerSpec): boolean {
+  if (!cell || !frozen?.attention.has(layer) || (block.mlp && !frozen.mlp.has(layer))) return false;
+  if (block.streamNorms || block.residualFromNorm) return false;
+  return edits.every(({ place }) => place.layer !== layer || place.point === "attn_out" || place.point === "mlp_out");
+}
+
+/** The positions, before `end`, that see one of those given, within the window. */
+function seeing(given: Int32Array, end: number, window = Infinity): Int32Array {
+  const seen: number[] = [];
+  let [i, newest] = [0, -Infinity];
+  for (let position = 0; position < end; position++) {
+    while (i < given.length && given[i]! <= position) newest = given[i++]!;
+    if (newest > position - window) seen.push(position);
+  }
+  return Int32Array.from(seen);
+}
+
+function isStream({ point }: Place): boolean {
+  return point === "resid_pre" || point === "resid_post";
+}
+
+function inOrder(places: readonly Place[]): Place[] {
+  return places.toSorted((a, b) => POINT_NAMES.indexOf(a.point) - POINT_NAMES.indexOf(b.point));
+}
+
+/** The id of a named value of the chain's graph. */
+function idOf(chain: Chain, name: string): string {
+  const link = chain.find(({ graph }: Link) => graph.named.has(name));
+  return must(link?.graph.named.get(name), name);
+}

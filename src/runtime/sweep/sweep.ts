@@ -1,0 +1,227 @@
+/**
+ * @file A sweep of counterfactuals: checked, planned, marched through part by part, measured. Each part's values are handed out as soon
+ * as they are there, so that a sweep can be interrupted and taken up again.
+ */
+import { describeBytes } from "../../base/bytes.js";
+import { must, refuse, SextantError } from "../../base/errors.js";
+import { expandAddresses, type Place } from "../../models/address.js";
+import type { ModelSpec } from "../../models/spec.js";
+import { blocksUpTo } from "../forecast.js";
+import type { Runner } from "../forward.js";
+import { prepareCounterfactuals, type PreparedCounterfactual } from "./cells.js";
+import { March } from "./march.js";
+import { prepareMetrics, type Metric } from "./metrics.js";
+import { preparePairs, type PreparedPair } from "./pairs.js";
+import { planSweep, type PairGroup, type Part, type Plan } from "./plan.js";
+import { Reader } from "./reader.js";
+import { readOut } from "./readout.js";
+import type { SweepForecast, SweepOptions, SweepPart, SweepRequest, SweepResult, SweptMetric } from "./request.js";
+import { Schedule, variantsOf } from "./variants.js";
+
+/** A sweep, ready to be run. */
+export interface PreparedSweep {
+  readonly pairs: readonly PreparedPair[];
+  readonly counterfactuals: readonly PreparedCounterfactual[];
+  readonly metrics: readonly Metric[];
+  readonly reads: readonly Place[];
+  readonly until: number;
+  readonly measuredOnly: boolean;
+  readonly plan: Plan;
+}
+
+/** Bytes to work in where the caller does not say: enough for matrix products at full speed. */
+const BUDGET = 1 << 30;
+
+/** The request held against the model, and how it will be done. */
+export function prepareSweep(
+  spec: ModelSpec,
+  request: SweepRequest,
+  options: Pick<SweepOptions, "measures" | "memoryBudget"> = {},
+): PreparedSweep {
+  const { memoryBudget = BUDGET } = options;
+  if (!(memoryBudget > 0)) throw new SextantError("request", `memoryBudget must be a number of bytes above 0, got ${memoryBudget}`);
+  const pairs = preparePairs(spec, request);
+  const counterfactuals = prepareCounterfactuals(request.counterfactuals, { spec, pairs });
+  const metrics = prepareMetrics(request.metrics, pairs, options.measures);
+  const reads = expandAddresses(spec, request.read ?? []);
+  checkReads(reads);
+  if (metrics.length === 0 && reads.length === 0)
+    throw new SextantError("request", "a sweep needs at least one metric to measure, or an address to read");
+  const depth = spec.layers.length;
+  const until = metrics.length > 0 ? depth : blocksUpTo(spec, reads);
+  const measuredOnly = metrics.length > 0 && !reads.some(({ layer }) => layer === depth - 1);
+  const allLogits = metrics.some(({ needs }) => needs === "all");
+  const plan = planSweep({ spec, pairs, counterfactuals, until, measuredOnly, allLogits, budget: memoryBudget });
+  return { pairs, counterfactuals, metrics, reads, until, measuredOnly, plan };
+}
+
+function checkReads(reads: readonly Place[]): void {
+  const refused = reads.find(({ point }) => point === "logits" || point === "head_out" || point.startsWith("final_"));
+  if (!refused) return;
+  const instead = refused.point === "head_out" ? `z.${refused.layer}` : "measure it: a metric, or a measure of your own, sees the logits";
+  throw refuse({ what: `a sweep cannot read ${refused.address}`, why: "it is not computed for every counterfactual", instead }, "request");
+}
+
+/** What the sweep will cost. */
+export function forecastSweep({ plan }: PreparedSweep, flopsPerMs?: number): SweepForecast {
+  return flopsPerMs ? { ...plan.forecast, ms: plan.forecast.flops / flopsPerMs } : plan.forecast;
+}
+
+/** Throws where the memory does not hold what the sweep works in. */
+export function refuseLargeSweep(sweep: PreparedSweep, spec: ModelSpec, limit: number): void {
+  const { workingBytes } = sweep.plan.forecast;
+  if (workingBytes <= limit) return;
+  throw refuse(
+    {
+      what: `the sweep would work in ${describeBytes(workingBytes)}`,
+      why: `there are ${describeBytes(limit)} of memory for it, at ${spec.layers.length} layers`,
+      instead: "give a smaller memoryBudget; the sweep is then done in more parts",
+    },
+    "memory",
+  );
+}
+
+/** A sweep's result without its cost, and what it computed. */
+export async function runSweep(
+  runner: Runner,
+  sweep: PreparedSweep,
+  options: SweepOptions,
+): Promise<Omit<SweepResult, "cost"> & { readonly flops: number }> {
+  const { pairs, counterfactuals, metrics, reads, plan } = sweep;
+  const lengths = pairs.map(({ base }) => base.length);
+  const reader = new Reader({ spec: runner.spec, places: reads, counterfactuals: counterfactuals.length, lengths });
+  const table = new Table(sweep);
+  const done = new Map((reads.length > 0 ? [] : (options.done ?? [])).map((part) => [part.index, part]));
+  const total = plan.forecast.parts;
+  let [index, flops] = [0, 0];
+  for (const group of plan.groups) {
+    const streams = new Map<number, Float32Array>();
+    for (const part of group.parts) {
+      const known = done.get(index);
+      const progress = { done: index, total };
+      const made = known ? undefined : await runPart({ runner, sweep, options, reader }, { group, part, streams, progress });
+      const values = known ?? { index, ...must(made, "a part").values };
+      table.take(group, part, values);
+      if (!known) options.onPart?.(values);
+      flops += made?.flops ?? 0;
+      index++;
+    }
+  }
+  return { metrics: table.finish(metrics), activations: reader.finish(), flops };
+}
+
+interface Context {
+  readonly runner: Runner;
+  readonly sweep: PreparedSweep;
+  readonly options: SweepOptions;
+  readonly reader: Reader;
+}
+
+interface PartRun {
+  readonly group: PairGroup;
+  readonly part: Part;
+  /** Streams of the unedited runs by layer, from where later parts of the group can start. */
+  readonly streams: Map<number, Float32Array>;
+  readonly progress: { readonly done: number; readonly total: number };
+}
+
+async function runPart(context: Context, run: PartRun): Promise<{ values: Omit<SweepPart, "index">; flops: number }> {
+  const { runner, sweep, options, reader } = context;
+  const { group, part, streams, progress } = run;
+  const { engine, checkpoint, spec } = runner;
+  const { pairs, counterfactuals, metrics, until, measuredOnly } = sweep;
+  const schedule = new Schedule(variantsOf(part.cells, { pairs, counterfactuals, group: group.pairs }));
+  reader.follow(schedule.variants);
+  const starts = [...streams.keys()].filter((layer) => layer <= part.from && sweep.reads.length === 0);
+  const layer = Math.max(-1, ...starts);
+  const from = layer < 0 ? undefined : { layer, stream: must(streams.get(layer), "a stream") };
+  const first = from?.layer ?? 0;
+  const scale = until - first;
+  let blocks = 0;
+  const onLayer = (): void => {
+    const share = ++blocks / Math.max(1, scale);
+    options.onProgress?.({
+      stage: "sweep",
+      done: Math.floor((progress.done + share) * spec.layers.length),
+      total: progress.total * spec.layers.length,
+    });
+  };
+  const keepAt = new Set(group.parts.map((other) => other.from).filter((at) => at > first && at < until && !streams.has(at)));
+  const march = new March({ engine, pairs, schedule, until, measuredOnly, reader, from, keepAt, signal: options.signal, onLayer });
+  const batch = await march.run();
+  for (const [at, stream] of march.kept) streams.set(at, stream);
+  if (metrics.length === 0) return { values: { values: [], clean: [], corrupted: [] }, flops: march.flops };
+  const values = await readOut(batch, { engine, checkpoint, pairs, schedule, metrics });
+  return { values: flattened(values, schedule, { metrics: metrics.length, pairs }), flops: march.flops };
+}
+
+/** Values by variant as a part: row-major over metric and cell, and over metric and pair. */
+function flattened(
+  values: readonly Float64Array[],
+  { variants }: Schedule,
+  { metrics, pairs }: { metrics: number; pairs: readonly PreparedPair[] },
+): Omit<SweepPart, "index"> {
+  const every = Array.from({ length: metrics }, (_, metric) => metric);
+  const cells = variants.flatMap(({ cell }, variant) => (cell ? [variant] : []));
+  const bases = variants.flatMap(({ base, cell }, variant) => (!cell && base === variant ? [variant] : []));
+  const side = (which: "clean" | "corrupted", variant: number): number | undefined => {
+    const { pair, base, source } = must(variants[variant], "a base");
+    const isBase = (must(pairs[pair], "a pair").cleanIs === "base") === (which === "clean");
+    if (isBase) return base;
+    return source === base ? undefined : source;
+  };
+  const valueOf = (metric: number, variant: number | undefined): number | null =>
+    variant === undefined ? null : values[variant]![metric]!;
+  return {
+    values: every.flatMap((metric) => cells.map((variant) => values[variant]![metric]!)),
+    clean: every.flatMap((metric) => bases.map((base) => must(valueOf(metric, side("clean", base)), "a clean run"))),
+    corrupted: every.flatMap((metric) => bases.map((base) => valueOf(metric, side("corrupted", base)))),
+  };
+}
+
+/** Where the values of all parts come together. */
+class Table {
+  readonly #sweep: PreparedSweep;
+  readonly #values: readonly Float64Array[];
+  readonly #clean: readonly Float64Array[];
+  readonly #corrupted: readonly Float64Array[];
+
+  constructor(sweep: PreparedSweep) {
+    const { metrics, pairs, counterfactuals } = sweep;
+    this.#sweep = sweep;
+    this.#values = metrics.map(() => new Float64Array(pairs.length * counterfactuals.length).fill(NaN));
+    this.#clean = metrics.map(() => new Float64Array(pairs.length).fill(NaN));
+    this.#corrupted = metrics.map(() => new Float64Array(pairs.length).fill(NaN));
+  }
+
+  take(group: PairGroup, { cells }: Part, part: SweepPart): void {
+    const { metrics, pairs } = this.#sweep;
+    const fits = part.values.length === metrics.length * cells.length && part.clean.length === metrics.length * group.pairs.length;
+    if (!fits) throw new SextantError("request", `done: part ${part.index} is of another sweep, or of this one with another memoryBudget`);
+    metrics.forEach((_, metric) => {
+      cells.forEach(({ pair, counterfactual }, i) => {
+        this.#values[metric]![counterfactual * pairs.length + pair] = part.values[metric * cells.length + i]!;
+      });
+      group.pairs.forEach((pair, i) => {
+        this.#clean[metric]![pair] = part.clean[metric * group.pairs.length + i]!;
+        this.#corrupted[metric]![pair] = part.corrupted[metric * group.pairs.length + i] ?? NaN;
+      });
+    });
+  }
+
+  /** The metrics; cells that no part had cannot differ from the run that they change. */
+  finish(metrics: readonly Metric[]): Record<string, SweptMetric> {
+    const { pairs } = this.#sweep;
+    return Object.fromEntries(
+      metrics.map(({ name }, metric) => {
+        const [clean, corrupted] = [this.#clean[metric]!, this.#corrupted[metric]!];
+        const values = this.#values[metric]!.map((value, i) => {
+          if (!Number.isNaN(value)) return value;
+          const pair = i % pairs.length;
+          return must(pairs[pair], "a pair").cleanIs === "base" ? clean[pair]! : corrupted[pair]!;
+        });
+        return [name, { clean, values, ...(pairs.every(({ source }) => source) && { corrupted }) }];
+      }),
+    );
+  }
+}

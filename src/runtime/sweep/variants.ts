@@ -1,0 +1,94 @@
+/**
+ * @file The variants of a part of a sweep: for each pair the unedited run (base), the run that values come from (source), and one
+ * variant a cell. Cells that begin alike stand together, so that their attention is computed together.
+ */
+import { must } from "../../base/errors.js";
+import type { Place } from "../../models/address.js";
+import type { CellEdit, PreparedCounterfactual } from "./cells.js";
+import type { PreparedPair } from "./pairs.js";
+
+/** One counterfactual run of one pair. */
+export interface Cell {
+  readonly pair: number;
+  readonly counterfactual: number;
+}
+
+/** A run of a prompt, or a counterfactual variant of one. */
+export interface Variant {
+  readonly pair: number;
+  /** Undefined for base and source. */
+  readonly cell: Cell | undefined;
+  readonly edits: readonly CellEdit[];
+  readonly frozen: PreparedCounterfactual["frozen"] | undefined;
+  /** Variants to take values from: the base's and the source's number. */
+  readonly base: number;
+  readonly source: number;
+}
+
+/** The variants of some cells; those of a pair stand together, its base first, then its source. `group`: pairs that have both in any case. */
+export function variantsOf(
+  cells: readonly Cell[],
+  context: {
+    readonly pairs: readonly PreparedPair[];
+    readonly counterfactuals: readonly PreparedCounterfactual[];
+    readonly group: readonly number[];
+  },
+): Variant[] {
+  const byPair = new Map<number, Cell[]>(context.group.map((pair) => [pair, []]));
+  for (const cell of cells) must(byPair.get(cell.pair), "the cell's pair").push(cell);
+  const variants: Variant[] = [];
+  for (const [pair, list] of byPair) {
+    const base = variants.length;
+    const hasSource = must(context.pairs[pair], `pair ${pair}`).source !== undefined;
+    const source = hasSource ? base + 1 : base;
+    const plain = { pair, cell: undefined, edits: [], frozen: undefined, base, source };
+    variants.push(plain, ...(hasSource ? [plain] : []));
+    for (const cell of list) {
+      const { edits, frozen } = must(context.counterfactuals[cell.counterfactual], "a counterfactual");
+      variants.push({ pair, cell, edits, frozen, base, source });
+    }
+  }
+  return variants;
+}
+
+/** What the variants of a part do, place by place. */
+export class Schedule {
+  readonly #byAddress = new Map<string, number[]>();
+  readonly variants: readonly Variant[];
+
+  constructor(variants: readonly Variant[]) {
+    this.variants = variants;
+    variants.forEach(({ edits }, variant) => {
+      for (const { place } of edits) {
+        const list = this.#byAddress.get(place.address) ?? [];
+        if (list.at(-1) !== variant) list.push(variant);
+        this.#byAddress.set(place.address, list);
+      }
+    });
+  }
+
+  /** Variants with edits at an address. */
+  at(address: string): readonly number[] {
+    return this.#byAddress.get(address) ?? [];
+  }
+
+  /** The addresses of a layer (undefined: outside the layers) at which something is edited, in forward order. */
+  placesIn(layer: number | undefined): Place[] {
+    const places = new Map<string, Place>();
+    for (const { edits } of this.variants) for (const { place } of edits) if (place.layer === layer) places.set(place.address, place);
+    return [...places.values()];
+  }
+
+  /** The edits of a variant at an address, in their order. */
+  editsOf(variant: number, address: string): readonly CellEdit[] {
+    return must(this.variants[variant], "a variant").edits.filter(({ place }) => place.address === address);
+  }
+
+  /** Positions that join a variant's rows at an address: those that its edits change, but for such as only restore the base. */
+  joining(variant: number, address: string): number[] {
+    const { pair } = must(this.variants[variant], "a variant");
+    return this.editsOf(variant, address)
+      .filter(({ change }) => change.kind === "operation" || change.run === "source")
+      .flatMap(({ selected }) => [...must(selected[pair], "a pair").positions]);
+  }
+}
