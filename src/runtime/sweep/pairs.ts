@@ -72,15 +72,20 @@ function preparePair(spec: ModelSpec, pair: SweepPair, { request, where }: { req
 function sideOf(pair: SweepPair, which: "clean" | "corrupted", options: { at: SweepRequest["at"]; where: string }): Side {
   const tokens = pair[which]!;
   const { at = -1, where } = options;
-  const names = new Map<string, readonly number[]>([["end", [tokens.length - 1]]]);
+  const names = new Map<string, readonly number[]>();
   for (const [name, given] of Object.entries(pair.positions ?? {})) {
     const span: Span = isJsonObject(given) && !Array.isArray(given) ? (given as { clean: Span; corrupted: Span })[which] : (given as Span);
     names.set(name, spanOf(span, tokens.length, `${where}: position ${JSON.stringify(name)} in the ${which} prompt`));
   }
-  const found = typeof at === "string" ? names.get(at) : spanOf(at, tokens.length, `${where}: at, in the ${which} prompt`);
+  const found =
+    at === "end"
+      ? [tokens.length - 1]
+      : typeof at === "string"
+        ? names.get(at)
+        : spanOf(at, tokens.length, `${where}: at, in the ${which} prompt`);
   if (found?.length !== 1)
     throw new SextantError("request", `${where}: at must be one position or the name of one, got ${describeJson(at)}`);
-  return { tokens, names, at: found[0]! };
+  return { tokens, names: new Map([["end", found], ...names]), at: found[0]! };
 }
 
 function spanOf(span: Span, length: number, where: string): number[] {

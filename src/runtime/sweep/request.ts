@@ -21,7 +21,7 @@ export interface SweepPair {
   readonly answer?: Answer;
   /** What the corrupted prompt makes it say. */
   readonly wrong?: Answer;
-  /** Names of positions, the same in both prompts or one for each; `end` is always the last one. */
+  /** Names of positions, the same in both prompts or one for each; `end` is the measured one. */
   readonly positions?: Readonly<Record<string, Span | { readonly clean: Span; readonly corrupted: Span }>>;
 }
 

@@ -1,0 +1,75 @@
+/** @file A grid of counterfactuals, swept and summed up: the usual way to ask which layer, position or head carries a behaviour. */
+import { SextantError } from "../../base/errors.js";
+import type { Model } from "../../runtime/model.js";
+import type { SweepOptions, SweepRequest, SweepResult, SweptMetric } from "../../runtime/sweep/request.js";
+import { effectsOf, type EffectOptions, type Effects } from "./effects.js";
+import { makeGrid, type Grid, type GridRequest } from "./grid.js";
+import { patchPaths, type PathRequest } from "./path.js";
+
+/** What a sweep over a grid found. */
+export interface GridFinding {
+  readonly grid: Grid;
+  /** Which unedited run was changed. */
+  readonly edited: "clean" | "corrupted";
+  /** Raw values of every pair, by metric: row-major over the grid's cells, then pairs. */
+  readonly raw: Readonly<Record<string, SweptMetric>>;
+  readonly effects: Readonly<Record<string, Effects>>;
+  readonly cost: SweepResult["cost"];
+}
+
+/** How effects are judged: everything but which run was edited. */
+export type Judging = Omit<EffectOptions, "edited">;
+
+export interface GridSweepRequest extends Omit<SweepRequest, "counterfactuals" | "read">, GridRequest {
+  readonly judging?: Judging;
+}
+
+/** Sweeps a grid. */
+export async function sweepGrid(model: Model, request: GridSweepRequest, options: SweepOptions = {}): Promise<GridFinding> {
+  const grid = makeGrid(model.spec, request.pairs, request);
+  return findingOf(request, grid, await model.sweep(sweepOf(request, grid), options));
+}
+
+/** The sweep that `sweepGrid` runs, to forecast it or to keep it. */
+export function sweepOf(request: GridSweepRequest, grid: Grid): SweepRequest {
+  const { pairs, metrics, direction, at, beyondContext } = request;
+  return {
+    pairs,
+    counterfactuals: grid.counterfactuals,
+    metrics,
+    ...(direction && { direction }),
+    ...(at !== undefined && { at }),
+    ...(beyondContext && { beyondContext }),
+  };
+}
+
+export interface GridPathRequest extends Omit<GridSweepRequest, "operation"> {
+  readonly receivers: PathRequest["receivers"];
+  readonly through?: PathRequest["through"];
+}
+
+/** Patches the paths from each place of a grid to the receivers. */
+export async function sweepPaths(model: Model, request: GridPathRequest, options: SweepOptions = {}): Promise<GridFinding> {
+  const grid = makeGrid(model.spec, request.pairs, request);
+  const { counterfactuals: senders, ...rest } = sweepOf(request, grid);
+  const { receivers, through } = request;
+  return findingOf(request, grid, await patchPaths(model, { ...rest, senders, receivers, ...(through && { through }) }, options));
+}
+
+function findingOf(request: GridSweepRequest | GridPathRequest, grid: Grid, { metrics, cost }: SweepResult): GridFinding {
+  const direction = request.direction ?? (request.pairs.every(({ corrupted }) => corrupted) ? "denoise" : "noise");
+  const edited = direction === "denoise" ? "corrupted" : "clean";
+  const effects = Object.fromEntries(
+    Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { ...request.judging, edited })]),
+  );
+  return { grid, edited, raw: metrics, effects, cost };
+}
+
+/** Values of a grid as nested lists, in the grid's order of axes. */
+export function nested(values: ArrayLike<number>, shape: readonly number[]): unknown[] {
+  const [length = 0, ...rest] = shape;
+  const size = values.length / length;
+  if (!Number.isInteger(size)) throw new SextantError("request", `${values.length} values do not fill [${shape.join(", ")}]`);
+  if (rest.length === 0) return Array.from(values);
+  return Array.from({ length }, (_, i) => nested(Array.prototype.slice.call(values, i * size, (i + 1) * size) as number[], rest));
+}

@@ -1,0 +1,306 @@
+/**
+ * @file Path patching (Wang et al. 2022, arXiv 2211.00593, section 3.1; Goldowsky-Dill et al. 2023, arXiv 2304.05969): what a sender says to
+ * a receiver directly. Three runs a sender:
+ *
+ * 1. the sender is patched and everything between it and the receiver is held at the unedited run's values, so that only the residual
+ *    stream carries the change; the receiver's input is read there,
+ * 2. the receiver alone gets that input, everything else being unedited,
+ * 3. the rest of the model runs on and is measured.
+ *
+ * `through: "mlps"` lets MLPs in between compute anew, as Wang et al. do. Keys and values of grouped heads are one for several query heads;
+ * a receiver that is one query head is told of the change through its own scores or its own z, so that its neighbours notice nothing.
+ *
+ * When it misleads: a path counts only what goes straight; what is relayed by a third component is that component's path. Effects of
+ * paths do not add up, since norms and softmax are not linear.
+ */
+import { must, refuse, SextantError } from "../../base/errors.js";
+import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
+import { inForwardOrder, parseAddress, stageOf, type Place } from "../../models/address.js";
+import type { ModelSpec } from "../../models/spec.js";
+import type { Model } from "../../runtime/model.js";
+import type { Counterfactual, SweepEdit, SweepOptions, SweepRequest, SweepResult } from "../../runtime/sweep/request.js";
+
+/** Who is told: a head's query, key or value, a whole group's key or value (`kvHead`), an MLP, or the end of the stream. */
+export type Receiver =
+  | { readonly into: "q" | "k" | "v"; readonly layer: number; readonly head: number }
+  | { readonly into: "k" | "v"; readonly layer: number; readonly kvHead: number }
+  | { readonly into: "mlp"; readonly layer: number }
+  | { readonly into: "end" };
+
+export interface PathRequest extends Omit<SweepRequest, "counterfactuals" | "read"> {
+  /** Counterfactuals that patch the senders, such as a grid's. */
+  readonly senders: readonly Counterfactual[];
+  /** All of them are told at once; `end` stands alone. */
+  readonly receivers: readonly Receiver[];
+  /** What may carry the change besides the residual stream. Default: nothing. */
+  readonly through?: "residual" | "mlps";
+}
+
+/** Options of the runs that are measured; parts of an interrupted one cannot be taken up. */
+export type PathOptions = Omit<SweepOptions, "done" | "onPart">;
+
+/** Bytes of receivers' inputs held at once; more pairs are done one after another. */
+const MOST_BYTES = 1 << 28;
+
+/** The metrics of runs in which only the receivers were told what each sender says; one value a sender and pair. */
+export async function patchPaths(model: Model, request: PathRequest, options: PathOptions = {}): Promise<SweepResult> {
+  const { senders, receivers, through = "residual", ...rest } = request;
+  const { spec } = model;
+  const places = receiverPlaces(spec, receivers);
+  if (places.length === 0)
+    return model.sweep({ ...rest, counterfactuals: senders.map((sender) => frozenFor(spec, sender, { places, through })) }, options);
+  senders.forEach((sender, index) => refuseBackward(spec, sender, { index, places }));
+  const size = places.reduce((total, { reads }) => total + bytesOf(spec, reads, request), 0) * senders.length;
+  const step = Math.max(1, Math.floor(MOST_BYTES / Math.max(1, size)));
+  const results: SweepResult[] = [];
+  for (let from = 0; from < request.pairs.length; from += step) {
+    const part = { ...rest, pairs: request.pairs.slice(from, from + step) };
+    const told = await toldTo(model, { request: part, senders, places, through }, options);
+    results.push(await model.sweep({ ...part, counterfactuals: told }, options));
+  }
+  return joined(results);
+}
+
+/** A receiver with the address that is read for it, and the one that is set. */
+interface ReceiverPlace {
+  readonly receiver: Exclude<Receiver, { into: "end" }>;
+  /** Where its input is read. */
+  readonly reads: Place;
+  /** Heads on the head axis of what is read. */
+  readonly heads: readonly number[] | undefined;
+  /** Where one query head of a group is told instead: its own scores or z. */
+  readonly relay: { readonly at: Place; readonly head: number } | undefined;
+}
+
+function receiverPlaces(spec: ModelSpec, receivers: readonly Receiver[]): ReceiverPlace[] {
+  if (receivers.length === 0) throw new SextantError("request", 'receivers: at least one is needed, such as { into: "end" }');
+  if (receivers.some(({ into }) => into === "end")) {
+    if (receivers.length > 1)
+      throw new SextantError("request", 'receivers: "end" stands alone, since a run that is measured there has no other receivers');
+    return [];
+  }
+  const places = receivers.map((receiver) => placeOf(spec, receiver as ReceiverPlace["receiver"]));
+  const isMixed = places.some(
+    ({ relay, reads, heads }) =>
+      !relay && places.some((other) => other.relay && other.reads.address === reads.address && String(other.heads) === String(heads)),
+  );
+  if (isMixed)
+    throw new SextantError("request", "receivers: a group and one of its heads are both named; the group's input is the head's, too");
+  if (places.some(({ relay }) => relay) && new Set(places.map(({ reads }) => reads.layer)).size > 1) {
+    const why = "their keys or values are shared with other heads, and what one layer's receiver changes would reach another's unseen";
+    throw refuse(
+      {
+        what: "cannot tell heads of a group in several layers at once",
+        why,
+        instead: "one layer's receivers at a time, or whole groups (kvHead)",
+      },
+      "request",
+    );
+  }
+  return places;
+}
+
+function placeOf(spec: ModelSpec, receiver: ReceiverPlace["receiver"]): ReceiverPlace {
+  if (receiver.into === "mlp")
+    return { receiver, reads: parseAddress(spec, `mlp_out.${receiver.layer}`), heads: undefined, relay: undefined };
+  const reads = parseAddress(spec, `${receiver.into}.${receiver.layer}`);
+  const { heads, kvHeads } = must(spec.layers[must(reads.layer, "a layer")], "a layer").attention;
+  const isWhole = "kvHead" in receiver;
+  const [index, count] = isWhole ? [receiver.kvHead, kvHeads] : [receiver.head, heads];
+  if (!Number.isInteger(index) || index < 0 || index >= count)
+    throw new SextantError("request", `receivers: ${reads.address} has ${isWhole ? "key heads" : "heads"} 0 to ${count - 1}, got ${index}`);
+  if (isWhole || receiver.into === "q") return { receiver, reads, heads: [index], relay: undefined };
+  const group = heads / kvHeads;
+  const shared = Math.floor(index / group);
+  if (group === 1) return { receiver, reads, heads: [shared], relay: undefined };
+  const at = parseAddress(spec, `${receiver.into === "k" ? "attn_scores" : "z"}.${reads.layer}`);
+  return { receiver, reads, heads: [shared], relay: { at, head: index } };
+}
+
+function refuseBackward(
+  spec: ModelSpec,
+  sender: Counterfactual,
+  { index, places }: { index: number; places: readonly ReceiverPlace[] },
+): void {
+  const last = lastOf(spec, sender);
+  const early = places.find(({ reads }) => inForwardOrder(last, reads) >= 0);
+  if (early)
+    throw new SextantError(
+      "request",
+      `senders[${index}] at ${last.address} is not in front of the receiver at ${early.reads.address}, so there is no path`,
+    );
+}
+
+function lastOf(spec: ModelSpec, { edits }: Counterfactual): Place {
+  return must(
+    edits
+      .map(({ at }) => parseAddress(spec, at))
+      .toSorted(inForwardOrder)
+      .at(-1),
+    "a sender",
+  );
+}
+
+/** The sender's counterfactual with what may not carry its change held. */
+function frozenFor(
+  spec: ModelSpec,
+  sender: Counterfactual,
+  { places, through }: { places: readonly ReceiverPlace[]; through: "residual" | "mlps" },
+): Counterfactual {
+  const last = lastOf(spec, sender);
+  const until = places.length === 0 ? spec.layers.length : 1 + Math.max(...places.map(({ reads }) => stageOf(reads)));
+  const freeze = spec.layers.slice(0, until).flatMap((layer, i) => {
+    const held = ["attn_out", ...(through === "residual" && layer.mlp ? ["mlp_out"] : [])].map((point) =>
+      parseAddress(spec, `${point}.${i}`),
+    );
+    return held.filter((place) => isBetween(place, last, places)).map(({ address }) => address as string);
+  });
+  return { edits: sender.edits, freeze: [...(sender.freeze ?? []), ...freeze] };
+}
+
+/** Whether a sublayer's output lies behind the sender, is not the sender's own, and not the receiver's. */
+function isBetween(place: Place, sender: Place, receivers: readonly ReceiverPlace[]): boolean {
+  if (inForwardOrder(place, sender) <= 0) return false;
+  if (receivers.some(({ reads }) => reads.address === place.address)) return false;
+  const isOwn = place.layer === sender.layer && sublayerOf(sender) === place.point;
+  return !isOwn;
+}
+
+const ATTENTION = [
+  "ln1_scale",
+  "ln1_normalized",
+  "q",
+  "k",
+  "v",
+  "rot_q",
+  "rot_k",
+  "attn_scores",
+  "pattern",
+  "z",
+  "head_out",
+  "attn_out_raw",
+];
+const STREAM = ["embed", "pos_embed", "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "final_scale", "final_normalized"];
+
+/** The output that a point inside a sublayer belongs to. */
+function sublayerOf({ point }: Place): "attn_out" | "mlp_out" | undefined {
+  if (ATTENTION.includes(point)) return "attn_out";
+  return STREAM.includes(point) ? undefined : "mlp_out";
+}
+
+interface Telling {
+  readonly request: Omit<SweepRequest, "counterfactuals">;
+  readonly senders: readonly Counterfactual[];
+  readonly places: readonly ReceiverPlace[];
+  readonly through: "residual" | "mlps";
+}
+
+/** Counterfactuals that give the receivers, and nobody else, what came to them directly. */
+async function toldTo(model: Model, telling: Telling, options: PathOptions): Promise<Counterfactual[]> {
+  const quiet = quietOf(options);
+  const edits: SweepEdit[][] = telling.senders.map(() => []);
+  const heads = telling.places.filter(({ receiver }) => receiver.into !== "mlp");
+  const hearings = [
+    ...(heads.length > 0 ? [heads] : []),
+    ...telling.places.filter(({ receiver }) => receiver.into === "mlp").map((place) => [place]),
+  ];
+  for (const places of hearings) {
+    const heard = await hear(model, { ...telling, places }, quiet);
+    heard.forEach((own, sender) => edits[sender]!.push(...own));
+  }
+  const relays = heads.filter(({ relay }) => relay);
+  if (relays.length === 0) return edits.map((own) => ({ edits: own }));
+  return relayed(model, { request: telling.request, edits, relays }, quiet);
+}
+
+/** For each sender the edits that give the receivers their inputs. An MLP is heard alone: it would pass on what it hears to the others. */
+async function hear(model: Model, { request, senders, places, through }: Telling, options: PathOptions): Promise<SweepEdit[][]> {
+  const counterfactuals = senders.map((sender) => frozenFor(model.spec, sender, { places, through }));
+  const read = places.map(({ reads }) => reads.address);
+  const heard = await model.sweep({ ...request, metrics: [], counterfactuals, read }, options);
+  return senders.map((_, sender) => places.map(({ reads, heads }) => setEdit(reads.address, heard, { sender, heads })));
+}
+
+/** The same edits with those of single query heads of a group said by the heads' own z, or scores where no value is told. */
+async function relayed(
+  model: Model,
+  { request, edits, relays }: { request: Telling["request"]; edits: readonly (readonly SweepEdit[])[]; relays: readonly ReceiverPlace[] },
+  options: PathOptions,
+): Promise<Counterfactual[]> {
+  const said = new Map<number, string>();
+  for (const { relay } of relays) {
+    const { at, head } = must(relay, "a relay");
+    if (at.point === "z" || !said.has(head)) said.set(head, at.address);
+  }
+  const isRelayed = (edit: SweepEdit): boolean => relays.some((place) => isInputOf(place, edit));
+  const own = edits.map((list): SweepEdit[] => list.filter((edit) => !isRelayed(edit)));
+  for (const [head, address] of said) {
+    const mine = relays.filter(({ relay }) => relay?.head === head).map(({ reads, heads }) => `${reads.address}:${String(heads)}`);
+    const counterfactuals = edits.map((list) => ({
+      edits: list.filter((edit) => !shared.has(edit.at) || mine.includes(`${edit.at}:${String(edit.heads)}`)),
+    }));
+    const heard = await model.sweep({ ...request, metrics: [], counterfactuals, read: [address] }, options);
+    own.forEach((list, sender) => list.push(setEdit(address, heard, { sender, heads: [head] })));
+  }
+  return own.map((list) => ({ edits: list }));
+}
+
+/** Whether an edit gives a receiver its input. */
+function isInputOf({ reads, heads }: ReceiverPlace, edit: SweepEdit): boolean {
+  return edit.at === reads.address && String(edit.heads) === String(heads);
+}
+
+/** The edit that sets an address to what was read of one sender: one value a pair. */
+function setEdit(
+  at: string,
+  { activations }: SweepResult,
+  { sender, heads }: { sender: number; heads: readonly number[] | undefined },
+): SweepEdit {
+  const { data, shape, axes } = must(activations[at], at);
+  const size = sizeOf(shape.slice(1));
+  const value = tensor(data.subarray(sender * size, (sender + 1) * size), shape.slice(1), [
+    "batch",
+    ...axes.slice(2),
+  ]) as Tensor<Float32Array>;
+  return { at, op: "set", value, ...(heads && { heads }) };
+}
+
+function quietOf({ signal, memoryBudget }: PathOptions): PathOptions {
+  return { ...(signal && { signal }), ...(memoryBudget && { memoryBudget }) };
+}
+
+/** Bytes of one sender's reading for one pair. */
+function bytesOf(spec: ModelSpec, { layer, point }: Place, { pairs }: PathRequest): number {
+  const longest = Math.max(...pairs.map(({ clean, corrupted = [] }) => Math.max(clean.length, corrupted.length)));
+  const { attention } = must(spec.layers[layer ?? 0], "a layer");
+  const width = point === "mlp_out" ? spec.dModel : attention.heads * (attention.dHead + longest);
+  return 4 * longest * width;
+}
+
+/** Results over consecutive pairs as one. */
+function joined(results: readonly SweepResult[]): SweepResult {
+  const [first] = results;
+  if (results.length === 1 && first) return first;
+  const names = Object.keys(must(first, "a result").metrics);
+  const metrics = Object.fromEntries(names.map((name) => [name, joinedMetric(results.map(({ metrics: all }) => must(all[name], name)))]));
+  const sum = (of: (result: SweepResult) => number): number => results.reduce((total, result) => total + of(result), 0);
+  return {
+    metrics,
+    activations: {},
+    cost: { ms: sum(({ cost }) => cost.ms), flops: sum(({ cost }) => cost.flops), forecast: must(first, "a result").cost.forecast },
+  };
+}
+
+function joinedMetric(parts: readonly SweepResult["metrics"][string][]): SweepResult["metrics"][string] {
+  const concat = (lists: readonly Float64Array[]): Float64Array => Float64Array.from(lists.flatMap((list) => [...list]));
+  const counterfactuals = must(parts[0], "a part").values.length / must(parts[0], "a part").clean.length;
+  const values = Array.from({ length: counterfactuals }, (_, index) =>
+    concat(parts.map(({ values: all, clean }) => all.subarray(index * clean.length, (index + 1) * clean.length))),
+  );
+  const corrupted = parts.flatMap((part) => (part.corrupted ? [part.corrupted] : []));
+  return {
+    clean: concat(parts.map(({ clean }) => clean)),
+    values: concat(values),
+    ...(corrupted.length === parts.length && { corrupted: concat(corrupted) }),
+  };
+}
