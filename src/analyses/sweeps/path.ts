@@ -235,10 +235,9 @@ async function relayed(
   const isRelayed = (edit: SweepEdit): boolean => relays.some((place) => isInputOf(place, edit));
   const own = edits.map((list): SweepEdit[] => list.filter((edit) => !isRelayed(edit)));
   for (const [head, address] of said) {
-    const mine = relays.filter(({ relay }) => relay?.head === head).map(({ reads, heads }) => `${reads.address}:${String(heads)}`);
-    const counterfactuals = edits.map((list) => ({
-      edits: list.filter((edit) => !shared.has(edit.at) || mine.includes(`${edit.at}:${String(edit.heads)}`)),
-    }));
+    const mine = relays.filter(({ relay }) => relay?.head === head);
+    const isHeard = (edit: SweepEdit): boolean => !isRelayed(edit) || mine.some((place) => isInputOf(place, edit));
+    const counterfactuals = edits.map((list) => ({ edits: list.filter(isHeard) }));
     const heard = await model.sweep({ ...request, metrics: [], counterfactuals, read: [address] }, options);
     own.forEach((list, sender) => list.push(setEdit(address, heard, { sender, heads: [head] })));
   }
