@@ -95,8 +95,6 @@ export interface AblationRequest {
   readonly target?: number;
   /** Default: all. */
   readonly heads?: readonly HeadPlace[];
-  /** Heads switched off in one forward pass, each in its own row. Default 32. */
-  readonly batch?: number;
   readonly beyondContext?: boolean;
 }
 
@@ -107,52 +105,31 @@ export interface HeadEffect extends HeadPlace {
   readonly change: number;
 }
 
-/** The answer's standing with all heads, and without each of them: one row of a batch a head, in layer order. */
+/** The answer's standing with all heads, and without each of them, in layer order. */
 export async function ablateHeads(
   model: Model,
   request: AblationRequest,
   options: RunOptions = {},
 ): Promise<{ readonly before: TokenStanding; readonly effects: HeadEffect[] }> {
   const heads = (request.heads ?? headsOf(model)).toSorted((a, b) => a.layer - b.layer || a.head - b.head);
-  const chunks = chunksOf(heads, request.batch ?? 32);
-  const starts = [...new Set(chunks.map(([first]) => `resid_pre.${first!.layer}`))];
-  const base = { ...(request.beyondContext && { beyondContext: true }), logits: { positions: "last" } } as const;
-  const whole = await model.forward({ ...base, tokens: [request.tokens], read: starts }, options);
+  const beyondContext = request.beyondContext ?? false;
+  const whole = await model.forward({ tokens: [request.tokens], beyondContext }, { ...(options.signal && { signal: options.signal }) });
   const logits = must(whole.logits, "logits").data;
   const before = request.target === undefined ? topTokens(logits, 1)[0]! : standingOf(logits, request.target);
-  const effects: HeadEffect[] = [];
-  for (const [done, chunk] of chunks.entries()) {
-    options.onProgress?.({ stage: "switching heads off", done, total: chunks.length });
-    const { layer } = chunk[0]!;
-    const stream = must(whole.activations[`resid_pre.${layer}`], `resid_pre.${layer}`) as Tensor<Float32Array>;
-    const resume = { layer, resid: repeated(stream, chunk.length) };
-    const edits = chunk.map(({ layer: at, head }, row): Edit => ({ at: `z.${at}`, op: "set", value: 0, heads: [head], rows: [row] }));
-    const tokens = chunk.map(() => request.tokens);
-    const result = await model.forward({ ...base, tokens, edits, resume }, { ...(options.signal && { signal: options.signal }) });
-    effects.push(...chunk.map((place, row) => effectOf(place, rowLogits(must(result.logits, "logits"), row), before)));
-  }
+  const after = new Map<number, TokenStanding>();
+  const take = (without: Float32Array, { counterfactual }: { counterfactual?: number }): number => {
+    const standing = standingOf(without, before.token);
+    if (counterfactual !== undefined) after.set(counterfactual, standing);
+    return standing.logProbability;
+  };
+  const counterfactuals = heads.map(({ layer, head }) => ({ edits: [{ at: `z.${layer}`, op: "set", value: 0, heads: [head] } as const] }));
+  const sweep = { pairs: [{ clean: request.tokens }], counterfactuals, metrics: ["standing"], beyondContext };
+  await model.sweep(sweep, { ...options, measures: { standing: take } });
+  const effects = heads.map((place, index): HeadEffect => {
+    const standing = must(after.get(index), "a head's effect");
+    return { ...place, after: standing, change: standing.logProbability - before.logProbability };
+  });
   return { before, effects };
-}
-
-function effectOf(place: HeadPlace, logits: Float32Array, before: TokenStanding): HeadEffect {
-  const after = standingOf(logits, before.token);
-  return { ...place, after, change: after.logProbability - before.logProbability };
-}
-
-function rowLogits({ data, shape }: Tensor<Float32Array>, row: number): Float32Array {
-  const width = shape.at(-1)!;
-  return data.subarray(row * width, (row + 1) * width);
-}
-
-/** A batch of `count` times the one row. */
-function repeated({ data, shape, axes }: Tensor<Float32Array>, count: number): Tensor<Float32Array> {
-  const out = new Float32Array(data.length * count);
-  for (let i = 0; i < count; i++) out.set(data, i * data.length);
-  return tensor(out, [count, ...shape.slice(1)], axes);
-}
-
-function chunksOf<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
 }
 
 /** The keys right behind earlier occurrences of the query's token, the query itself excepted. */

@@ -128,8 +128,8 @@ describe("on the induction model", () => {
     for (const { layer, head, change } of effects) if (!needed.includes(`${layer}.${head}`)) expect(Math.abs(change)).toBeLessThan(0.01);
   });
 
-  test.each([1, 3, 32])("batches of %i give what one head at a time gives", async (batch) => {
-    const { effects } = await ablateHeads(model, { tokens: PROMPT, target: 57, batch });
+  test("switching heads off in one sweep gives what one head at a time gives", async () => {
+    const { effects } = await ablateHeads(model, { tokens: PROMPT, target: 57 });
     for (const { layer, head, after } of effects) {
       const { logits } = await model.forward({ tokens: [PROMPT], edits: [{ at: `z.${layer}`, op: "set", value: 0, heads: [head] }] });
       expect(after.logit).toBeCloseTo(standingOf(logits!.data, 57).logit, 4);
