@@ -17,8 +17,19 @@ export interface Held {
 export type Feed = Held | { readonly data: Float32Array | Int32Array | BigInt64Array; readonly dims: readonly number[] };
 
 export interface Session {
-  run(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): Promise<Record<string, Held>>;
+  /** `into`: arrays that results are to be written to, by id, with the dims that they will have. */
+  run(
+    feeds: Readonly<Record<string, Feed>>,
+    fetches: readonly string[],
+    into?: Readonly<Record<string, Place>>,
+  ): Promise<Record<string, Held>>;
   close(): Promise<void>;
+}
+
+/** Where a float32 result is to be written. */
+export interface Place {
+  readonly data: Float32Array;
+  readonly dims: readonly number[];
 }
 
 export interface SessionOptions {
@@ -49,11 +60,13 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
     }),
   );
   return {
-    async run(feeds, fetches) {
+    async run(feeds, fetches, into = {}) {
       const inputs: Record<string, Ort.Tensor> = {};
       for (const [id, { data, dims }] of Object.entries(feeds)) inputs[id] = tensorOf(Tensor, data, dims);
-      const results = await guarded("computing", () => session.run(inputs, fetches));
-      return Object.fromEntries(fetches.map((id) => [id, held(results[id]!)]));
+      const wanted: Record<string, Ort.Tensor | null> = {};
+      for (const id of fetches) wanted[id] = into[id] ? tensorOf(Tensor, into[id].data, into[id].dims) : null;
+      const results = await guarded("computing", () => session.run(inputs, wanted));
+      return Object.fromEntries(fetches.map((id) => [id, into[id] ? { ...into[id], release: () => undefined } : held(results[id]!)]));
     },
     close: () => session.release(),
   };

@@ -9,7 +9,7 @@ import { emitOnnx, type WeightLocation } from "../graph/emit.js";
 import { cutGraph, type Segment } from "../graph/segments.js";
 import type { Form } from "../models/block.js";
 import { POINT_NAMES, type PointName } from "../models/points.js";
-import { openSession, type Feed, type Held, type Session, type SessionOptions } from "./session.js";
+import { openSession, type Feed, type Held, type Place, type Session, type SessionOptions } from "./session.js";
 import type { SessionPool } from "./session-pool.js";
 import type { WeightFiles } from "./weight-files.js";
 
@@ -87,12 +87,17 @@ export class Stage {
     return links;
   }
 
-  /** Computes values of one link, by id, from those that are fed to it. */
-  async runLink(link: Link, live: ReadonlyMap<string, Feed>, fetches: readonly string[]): Promise<Record<string, Held>> {
+  /** Computes values of one link, by id, from those that are fed to it; `into` says where some are to be written. */
+  async runLink(
+    link: Link,
+    live: ReadonlyMap<string, Feed>,
+    fetches: readonly string[],
+    into?: Readonly<Record<string, Place>>,
+  ): Promise<Record<string, Held>> {
     if (fetches.length === 0) return {};
     const feeds: Record<string, Feed> = {};
     for (const { id } of link.graph.inputs) feeds[id] = must(live.get(id), `the value ${id}`);
-    return (await this.#session(link)).run(feeds, fetches);
+    return (await this.#session(link)).run(feeds, fetches, into);
   }
 
   async #runLink(link: Link, run: { live: Live; wanted: readonly string[]; results: Record<string, Held> }): Promise<void> {

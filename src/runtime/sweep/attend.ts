@@ -11,6 +11,7 @@ import type { Feed, Held } from "../session.js";
 import type { Change, Stage } from "../stage.js";
 import { changeEdges, type Edges } from "./change-edges.js";
 import type { Rows } from "./rows.js";
+import type { Scratch } from "./scratch.js";
 import type { Schedule } from "./variants.js";
 
 /** Queries, keys and values of a layer, row by row, and whose they are. */
@@ -29,6 +30,7 @@ export interface AttentionInput {
   /** Whether a variant's attention is left out, since its output is held at the base's. */
   readonly isFrozen: (variant: number) => boolean;
   readonly stageFor: (kinds: KeyKinds) => Stage;
+  readonly scratch: Scratch;
   /** Told of edges that somebody reads. */
   readonly onEdges: ((variant: number, edges: Edges, values: ReadonlyMap<string, TensorData>) => void) | undefined;
 }
@@ -38,9 +40,9 @@ const MOST_EDGES = 1 << 24;
 
 /** z of every row of `after`: row, head, d_head; and how many multiply-adds × 2 it took. */
 export async function attend(input: AttentionInput): Promise<{ z: Float32Array; flops: number }> {
-  const { attention, after, schedule, isFrozen } = input;
+  const { attention, after, schedule, isFrozen, scratch } = input;
   const width = attention.heads * attention.dHead;
-  const z = new Float32Array(after.count * width);
+  const z = scratch.take(after.count * width);
   const known = new Map<number, ReadonlyMap<string, Edges>>();
   let flops = 0;
   for (const group of groupsOf(input)) flops += await runGroup(group, { input, z, known });
@@ -68,8 +70,9 @@ function groupsOf(input: AttentionInput): Group[] {
     if (isFrozen(variant) || after.of(variant).length === 0) continue;
     const stops = stopsOf(input, variant);
     const last = groups.at(-1);
-    const isNext =
-      last !== undefined && last.first + last.count === variant && schedule.variants[last.first]!.base === schedule.variants[variant]!.base;
+    const { base, cell } = schedule.variants[variant]!;
+    // Base and source begin a group each, since patches find their edges by its first variant.
+    const isNext = cell && last !== undefined && last.first + last.count === variant && schedule.variants[last.first]!.base === base;
     const isAlike =
       isNext &&
       String(last.stops) === String(stops) &&

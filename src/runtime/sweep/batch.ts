@@ -4,61 +4,65 @@
  */
 import { internal, must } from "../../base/errors.js";
 import { sizeOf, type TensorData } from "../../base/tensor.js";
-import type { Axes, Dtype } from "../../graph/graph.js";
-import type { Feed, Held } from "../session.js";
+import type { Axes } from "../../graph/graph.js";
+import type { Feed, Held, Place } from "../session.js";
 import type { Link, Stage } from "../stage.js";
 import { gatherRows, type Regrouped, type Rows } from "./rows.js";
+import type { Scratch } from "./scratch.js";
 
 /** A value with one part a row. `lead`: whether rows are its first axis, or its second behind a batch of one. */
 interface RowValue {
   readonly lead: "token" | "batch";
   readonly tail: readonly number[];
-  readonly held: Held;
+  readonly data: TensorData;
+  readonly release: () => void;
 }
 
 /** Most rows that a link is run on at once: where matrix products are at full speed and their results still in the cache. */
 const MOST_ROWS = 1024;
 
+/** Sizes behind the row axis of what a link computes: known once it has run. */
+const TAILS = new WeakMap<Link, Map<string, readonly number[]>>();
+
 export class Batch {
   rows: Rows;
+  readonly #scratch: Scratch;
   readonly #values = new Map<string, RowValue>();
   /** Ids of values that hold the numbers of batch and positions themselves. */
   readonly #shapes = new Set<string>();
 
-  constructor(rows: Rows) {
+  constructor(rows: Rows, scratch: Scratch) {
     this.rows = rows;
+    this.#scratch = scratch;
   }
 
-  /** Takes a value of a graph: its dims begin with `1, rows` or with `rows`. */
-  set(id: string, axes: Axes, held: Held): void {
-    if (axes[0] === "axis") {
-      this.#shapes.add(id);
-      return;
-    }
-    const lead = axes[0] === "token" ? "token" : "batch";
-    if (held.dims[lead === "token" ? 0 : 1] !== this.rows.count)
-      throw internal(`${id} has dims [${held.dims.join(", ")}] for ${this.rows.count} rows`);
-    this.#values.set(id, { lead, tail: held.dims.slice(lead === "token" ? 1 : 2), held });
-  }
-
-  /** Puts a value in that the caller made: row-major over rows and `tail`. */
-  put(id: string, data: TensorData, options: { tail: readonly number[]; lead?: RowValue["lead"] }): void {
-    const { tail, lead = "batch" } = options;
-    const dims = lead === "batch" ? [1, this.rows.count, ...tail] : [this.rows.count, ...tail];
-    if (sizeOf(dims) !== data.length) throw internal(`${id} has ${data.length} elements for [${dims.join(", ")}]`);
-    this.#values.set(id, { lead, tail, held: { data, dims, release: () => undefined } });
+  /** Puts a value in, row-major over rows and `tail`; `isOwn` where its memory came from the scratch and goes back there. */
+  put(id: string, data: TensorData, options: { tail: readonly number[]; lead?: RowValue["lead"]; isOwn?: boolean }): void {
+    const { tail, lead = "batch", isOwn = false } = options;
+    if (this.rows.count * sizeOf(tail) !== data.length)
+      throw internal(`${id} has ${data.length} elements for ${this.rows.count} rows of [${tail.join(", ")}]`);
+    const release = (): void => {
+      if (isOwn && data instanceof Float32Array) this.#scratch.give(data);
+    };
+    this.#values.set(id, { lead, tail, data, release });
   }
 
   /** The elements of a value, row after row. */
   data(id: string): TensorData {
-    return must(this.#values.get(id), `the value ${id}`).held.data;
+    return must(this.#values.get(id), `the value ${id}`).data;
+  }
+
+  /** Hands a value over to another batch of the same rows. */
+  move(id: string, to: Batch, name: string): void {
+    to.#values.set(name, { ...must(this.#values.get(id), `the value ${id}`), lead: "batch" });
+    this.#values.delete(id);
   }
 
   /** Gives back all values but those named. */
   keepOnly(ids: ReadonlySet<string>): void {
     for (const [id, value] of this.#values) {
       if (ids.has(id)) continue;
-      value.held.release();
+      value.release();
       this.#values.delete(id);
     }
   }
@@ -67,12 +71,10 @@ export class Batch {
   follow({ rows, index }: Regrouped): void {
     this.rows = rows;
     if (!index) return;
-    for (const [id, value] of this.#values) {
-      const { lead, tail, held } = value;
-      const data = gatherRows(held.data, sizeOf(tail), index);
-      const dims = lead === "token" ? [rows.count, ...tail] : [1, rows.count, ...tail];
-      held.release();
-      this.#values.set(id, { lead, tail, held: { data, dims, release: () => undefined } });
+    for (const [id, { lead, tail, data, release }] of this.#values) {
+      const moved = gatherRows(data, sizeOf(tail), { index, scratch: this.#scratch });
+      release();
+      this.put(id, moved, { tail, lead, isOwn: true });
     }
   }
 
@@ -80,16 +82,37 @@ export class Batch {
   async run(stage: Stage, link: Link, fetches: readonly string[]): Promise<void> {
     const count = this.rows.count;
     const blocks = Math.max(1, Math.ceil(count / MOST_ROWS));
-    const made: Record<string, Held>[] = [];
-    for (let block = 0; block < blocks && count > 0; block++) {
-      const [from, to] = [Math.floor((block * count) / blocks), Math.floor(((block + 1) * count) / blocks)];
-      made.push(await stage.runLink(link, this.#feeds(link, from, to), fetches));
+    const bounds = Array.from({ length: blocks + 1 }, (_, block) => Math.floor((block * count) / blocks));
+    const tails = TAILS.get(link) ?? (await this.#measure(stage, link, fetches));
+    const values = fetches.filter((id) => axesOf(link, id)[0] !== "axis");
+    for (const id of fetches) if (!values.includes(id)) this.#shapes.add(id);
+    const places = new Map<string, Float32Array>();
+    for (const id of values) {
+      const tail = must(tails.get(id), `the shape of ${id}`);
+      if (link.graph.values.get(id)?.dtype === "float32") places.set(id, this.#scratch.take(count * sizeOf(tail)));
     }
-    for (const id of fetches) {
-      const { axes } = must(link.graph.values.get(id), `value ${id}`);
-      const parts = made.map((results) => must(results[id], id));
-      if (parts.length > 0) this.set(id, axes, axes[0] === "axis" ? parts[0]! : stacked(parts, axes[0] === "token" ? 0 : 1));
+    const whole = new Map<string, TensorData>(places);
+    for (let block = 0; block < blocks; block++) {
+      const [from, to] = [bounds[block]!, bounds[block + 1]!];
+      const into = Object.fromEntries(
+        [...places].map(([id, data]) => [id, blockOf(data, { count, from, to }, dimsOf(link, id, { tails, rows: to - from }))]),
+      );
+      const made = await stage.runLink(link, this.#feeds(link, from, to), values, into);
+      for (const id of values) if (!places.has(id)) whole.set(id, appended(whole.get(id), must(made[id], id)));
     }
+    for (const id of values) {
+      const lead = axesOf(link, id)[0] === "token" ? "token" : "batch";
+      this.put(id, must(whole.get(id), id), { tail: must(tails.get(id), id), lead, isOwn: places.has(id) });
+    }
+  }
+
+  /** Runs a link on one row to see the shapes of what it computes. */
+  async #measure(stage: Stage, link: Link, fetches: readonly string[]): Promise<Map<string, readonly number[]>> {
+    const made = await stage.runLink(link, this.#feeds(link, 0, 1), fetches);
+    const tails = new Map(Object.entries(made).map(([id, { dims }]) => [id, dims.slice(axesOf(link, id)[0] === "token" ? 1 : 2)] as const));
+    for (const value of Object.values(made)) value.release();
+    TAILS.set(link, tails);
+    return tails;
   }
 
   #feeds(link: Link, from: number, to: number): Map<string, Feed> {
@@ -99,28 +122,33 @@ export class Batch {
         feeds.set(id, { data: BigInt64Array.of(1n, BigInt(to - from)), dims: [2] });
         continue;
       }
-      const { lead, tail, held } = must(this.#values.get(id), `the value ${id}`);
+      const { lead, tail, data } = must(this.#values.get(id), `the value ${id}`);
       const width = sizeOf(tail);
-      const data = held.data.subarray(from * width, to * width);
-      feeds.set(id, { data, dims: lead === "token" ? [to - from, ...tail] : [1, to - from, ...tail] });
+      const dims = lead === "token" ? [to - from, ...tail] : [1, to - from, ...tail];
+      feeds.set(id, { data: data.subarray(from * width, to * width), dims });
     }
     return feeds;
   }
 }
 
-/** The parts one after another along the axis of their rows; a single part as it is. */
-function stacked(parts: readonly Held[], axis: number): Held {
-  const [first] = parts;
-  if (parts.length === 1 && first) return first;
-  const { dims, data: sample } = must(first, "a part");
-  const length = parts.reduce((total, { data }) => total + data.length, 0);
-  const data = sample instanceof Float32Array ? new Float32Array(length) : new Int32Array(length);
-  let at = 0;
-  for (const part of parts) {
-    data.set(part.data, at);
-    at += part.data.length;
-    part.release();
-  }
-  const rows = parts.reduce((total, part) => total + part.dims[axis]!, 0);
-  return { data, dims: dims.map((size, i) => (i === axis ? rows : size)), release: () => undefined };
+function axesOf(link: Link, id: string): Axes {
+  return must(link.graph.values.get(id), `value ${id}`).axes;
+}
+
+function dimsOf(link: Link, id: string, { tails, rows }: { tails: ReadonlyMap<string, readonly number[]>; rows: number }): number[] {
+  const tail = must(tails.get(id), `the shape of ${id}`);
+  return axesOf(link, id)[0] === "token" ? [rows, ...tail] : [1, rows, ...tail];
+}
+
+/** The part of a value that some of its rows are. */
+function blockOf(data: Float32Array, { count, from, to }: { count: number; from: number; to: number }, dims: readonly number[]): Place {
+  const width = data.length / count;
+  return { data: data.subarray(from * width, to * width), dims };
+}
+
+/** Whole numbers, which a session does not write to where they are wanted. */
+function appended(before: TensorData | undefined, { data, release }: Held): TensorData {
+  const all = Int32Array.from([...(before ?? []), ...data]);
+  release();
+  return all;
 }

@@ -63,11 +63,12 @@ function prepareOne(counterfactual: Counterfactual, where: string, context: Cont
   const all = [...changing, ...holding];
   const held = (point: string): ReadonlySet<number> =>
     new Set(holding.flatMap(({ place }) => (place.point === point && place.layer !== undefined ? [place.layer] : [])));
+  const ordered = all
+    .map((edit, index) => ({ edit, index }))
+    .toSorted((a, b) => inForwardOrder(a.edit.place, b.edit.place) || a.index - b.index)
+    .map(({ edit }) => edit);
   return {
-    edits: all
-      .map((edit, index) => ({ edit, index }))
-      .toSorted((a, b) => inForwardOrder(a.edit.place, b.edit.place) || a.index - b.index)
-      .map(({ edit }) => edit),
+    edits: withoutEqual(ordered, context.pairs),
     frozen: { attention: held("attn_out"), mlp: held("mlp_out") },
   };
 }
@@ -103,7 +104,7 @@ function prepareCellEdit(given: unknown, where: string, context: Context): CellE
     place,
     heads: chosen(edit.heads, sizes.heads ?? 0, `${at}: heads`),
     units: chosen(edit.units, isEdges ? Infinity : sizes.last, `${at}: units`),
-    selected: selected.map((one, pair) => withoutEqual(one, { place, change, pair: pairs[pair]! })),
+    selected,
     keys,
     change,
   };
@@ -156,31 +157,53 @@ function keysOf(pair: PreparedPair, { keys }: SweepEdit, where: string): Readonl
 }
 
 /**
- * Without the positions whose value a patch would not change: those in front of the first token in which the two prompts differ, since
- * no position sees a later one; and in front of the first block those of equal tokens.
+ * The edits, in forward order, without the positions whose value a patch would not change: those in front of the first token in which
+ * the two prompts differ, since no position sees a later one; and in front of the first block those of equal tokens. Behind what an
+ * earlier edit of the same run changed, a patch does change something there too.
  */
-function withoutEqual(selected: SelectedPositions, at: { place: Place; change: Change; pair: PreparedPair }): SelectedPositions {
-  const { change, place, pair } = at;
-  if (change.kind !== "patch" || change.run === "base") return selected;
+function withoutEqual(edits: readonly CellEdit[], pairs: readonly PreparedPair[]): CellEdit[] {
+  const changedFrom = pairs.map(() => Infinity);
+  return edits.map((edit) => {
+    const selected = edit.selected.map(({ positions, from }, pair): SelectedPositions => {
+      const isIdle = (i: number): boolean =>
+        positions[i]! < changedFrom[pair]! && isEqual(edit, pairs[pair]!, { position: positions[i]!, from: from[i]! });
+      const kept = [...positions.keys()].filter((i) => !isIdle(i));
+      const first = kept[0];
+      if (first !== undefined && !isRestoring(edit)) changedFrom[pair] = Math.min(changedFrom[pair]!, positions[first]!);
+      return { positions: Int32Array.from(kept, (i) => positions[i]!), from: Int32Array.from(kept, (i) => from[i]!) };
+    });
+    return { ...edit, selected };
+  });
+}
+
+function isRestoring({ change }: Pick<CellEdit, "change">): boolean {
+  return change.kind === "patch" && change.run === "base";
+}
+
+/** Whether the two prompts have the same value at a place of a patch. */
+function isEqual(
+  { change, place }: Pick<CellEdit, "change" | "place">,
+  pair: PreparedPair,
+  at: { position: number; from: number },
+): boolean {
+  const { position, from } = at;
+  if (change.kind !== "patch" || change.run === "base" || position !== from) return false;
   const isFirst = stageOf(place) === -1 || (place.point === "resid_pre" && place.layer === 0);
-  const isEqual = (position: number, from: number): boolean =>
-    position === from && (position < pair.firstDifference || (isFirst && pair.base[position] === pair.source?.[position]));
-  const kept = [...selected.positions.keys()].filter((i) => !isEqual(selected.positions[i]!, selected.from[i]!));
-  if (kept.length === selected.positions.length) return selected;
-  return { positions: Int32Array.from(kept, (i) => selected.positions[i]!), from: Int32Array.from(kept, (i) => selected.from[i]!) };
+  return position < pair.firstDifference || (isFirst && pair.base[position] === pair.source?.[position]);
 }
 
 /** Throws where no selected query sees a selected key. */
 function refuseUnseen(
-  edit: Pick<CellEdit, "selected" | "keys">,
+  edit: Pick<CellEdit, "place" | "change" | "selected" | "keys">,
   at: { where: string; window: number | undefined; pairs: readonly PreparedPair[] },
 ): void {
   const { where, window = Infinity, pairs } = at;
-  pairs.forEach((_, pair) => {
+  pairs.forEach((prepared, pair) => {
     const keys = edit.keys[pair];
     if (!keys) return;
-    const sees = [...edit.selected[pair]!.positions].some((query) => [...keys].some((key) => key <= query && key > query - window));
-    const isIdle = edit.selected[pair]!.positions.length === 0;
+    const queries = [...edit.selected[pair]!.positions];
+    const sees = queries.some((query) => [...keys].some((key) => key <= query && key > query - window));
+    const isIdle = queries.every((position) => isEqual(edit, prepared, { position, from: position }));
     if (!sees && !isIdle)
       throw new SextantError(
         "request",

@@ -21,6 +21,7 @@ import { changeRows } from "./change-rows.js";
 import type { PreparedPair } from "./pairs.js";
 import type { Reader } from "./reader.js";
 import { regroup, Rows, union } from "./rows.js";
+import { Scratch } from "./scratch.js";
 import type { Schedule, Variant } from "./variants.js";
 
 /** What a march needs to know. */
@@ -53,6 +54,7 @@ export class March {
   readonly #carried = new Map<number, { readonly positions: Int32Array; readonly delta: Float32Array }>();
   /** Streams of base and source rows that were to be kept, by layer. */
   readonly kept = new Map<number, Float32Array>();
+  readonly #scratch = new Scratch();
   /** Multiply-adds × 2 so far. */
   flops = 0;
 
@@ -94,7 +96,10 @@ export class March {
   }
 
   #resumed(stream: Float32Array): Batch {
-    const batch = new Batch(this.#anchored(() => new Int32Array(0)));
+    const batch = new Batch(
+      this.#anchored(() => new Int32Array(0)),
+      this.#scratch,
+    );
     batch.put(RESID, stream.slice(), { tail: [this.#plan.engine.spec.dModel] });
     return batch;
   }
@@ -108,7 +113,7 @@ export class March {
         new Int32Array(0),
         places.flatMap(({ address }) => schedule.joining(variant, address)),
       );
-    const batch = new Batch(this.#anchored(joins));
+    const batch = new Batch(this.#anchored(joins), this.#scratch);
     const [tokens, positions] = [new BigInt64Array(batch.rows.count), new BigInt64Array(batch.rows.count)];
     this.#eachRow(batch.rows, (row, variant, position) => {
       tokens[row] = BigInt(must(this.#tokensOf(variant)[position], "a token"));
@@ -167,8 +172,9 @@ export class March {
     this.flops += batch.rows.count * outputFlops(spec);
     for (const [i, place] of behind.entries()) await this.#link(step, inFront.length + 2 + i, place);
     await this.#link(step, chain.length - 1, undefined);
-    const after = new Batch(batch.rows);
-    after.put(RESID, batch.data(idOf(chain, "resid_post")), { tail: [engine.spec.dModel] });
+    const after = new Batch(batch.rows, this.#scratch);
+    batch.move(idOf(chain, "resid_post"), after, RESID);
+    batch.keepOnly(new Set());
     const post = this.#place("resid_post", layer);
     this.#edit(after, post, RESID, this.#isNarrow(layer));
     if (reader.wants(post)) reader.takeRows(post, after.rows, after.data(RESID));
@@ -202,15 +208,20 @@ export class March {
     const isFrozen = (variant: number): boolean => this.#variant(variant).frozen?.attention.has(layer) ?? false;
     const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), this.#baseOf);
     const [k, v] = [batch.data(idOf(chain, "rot_k")), batch.data(idOf(chain, "v"))];
-    const { q, needed } = this.#follow(step, at, next);
+    const needed = new Set(chain.slice(at + 1).flatMap(({ graph }) => graph.inputs.map(({ id }) => id)));
+    const queries = new Batch(before, this.#scratch);
+    const rotQ = batch.data(idOf(chain, "rot_q"));
+    queries.put("q", rotQ, { tail: [attention.heads, attention.dHead] });
+    queries.follow(next);
     const readEdges = reader.placesIn(layer).filter(({ point }) => EDGES.includes(point));
     const { z, flops } = await attend({
       attention,
       before,
       after: next.rows,
-      q,
+      q: queries.data("q"),
       k,
       v,
+      scratch: this.#scratch,
       schedule,
       places,
       isFrozen,
@@ -224,23 +235,14 @@ export class March {
             },
     });
     this.flops += flops;
+    queries.keepOnly(new Set());
     batch.keepOnly(needed);
     batch.follow(next);
     const zId = idOf(chain, "z");
-    batch.put(zId, z, { tail: [attention.heads, attention.dHead] });
+    batch.put(zId, z, { tail: [attention.heads, attention.dHead], isOwn: true });
     const place = this.#place("z", layer);
     this.#edit(batch, place, zId, this.#isNarrow(layer));
     if (reader.wants(place)) reader.takeRows(place, batch.rows, batch.data(zId));
-  }
-
-  /** Queries of the rows behind attention, and the values that must follow there. */
-  #follow({ batch, chain }: Step, at: number, next: { rows: Rows; index: Int32Array | undefined }): { q: TensorData; needed: Set<string> } {
-    const needed = new Set(chain.slice(at + 1).flatMap(({ graph }) => graph.inputs.map(({ id }) => id)));
-    const alone = new Batch(batch.rows);
-    const q = batch.data(idOf(chain, "rot_q"));
-    alone.put("q", q, { tail: [q.length / Math.max(1, batch.rows.count)] });
-    alone.follow(next);
-    return { q: alone.data("q"), needed };
   }
 
   /** The positions that a variant has behind attention: all that see one that differs, and those whose edges are edited. */
@@ -319,10 +321,11 @@ export class March {
       (variant) => (this.#variant(variant).cell ? new Int32Array(0) : batch.rows.of(variant)),
       this.#baseOf,
     );
-    const copy = new Batch(batch.rows);
+    const copy = new Batch(batch.rows, this.#scratch);
     copy.put(RESID, batch.data(RESID), { tail: [this.#plan.engine.spec.dModel] });
     copy.follow(anchors);
     this.kept.set(layer, (copy.data(RESID) as Float32Array).slice());
+    copy.keepOnly(new Set());
   }
 
   /** Takes out the variants that the block leaves as they are, and brings back those that it does not. */

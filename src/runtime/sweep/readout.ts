@@ -107,7 +107,7 @@ async function fullLogits(normed: Float32Array, order: readonly { row: number }[
   let held: { from: number; data: Float32Array } | undefined;
   const load = async (from: number): Promise<Float32Array> => {
     const rows = Int32Array.from(order.slice(from, from + size), ({ row }) => row);
-    const made = await engine.unembed(ownValue(gatherRows(normed, dModel, rows), [rows.length, dModel]));
+    const made = await engine.unembed(ownValue(gatherRows(normed, dModel, { index: rows }), [rows.length, dModel]));
     if (!areFinite(made.data)) throw explainNonFinite(checkpoint, engine.spec, { hasEdits: true });
     const data = made.data.slice() as Float32Array;
     made.release();
@@ -138,7 +138,7 @@ function fewLogits(normed: Float32Array, order: readonly { row: number; variant:
   const load = async (pair: number): Promise<Map<number, Float32Array>> => {
     const { tokens, places } = must(byPair.get(pair), "a pair");
     const rows = Int32Array.from(places, (place) => order[place]!.row);
-    const data = await tokenColumns(ownValue(gatherRows(normed, dModel, rows), [rows.length, dModel]), readout, tokens);
+    const data = await tokenColumns(ownValue(gatherRows(normed, dModel, { index: rows }), [rows.length, dModel]), readout, tokens);
     if (!areFinite(data)) throw explainNonFinite(readout.checkpoint, engine.spec, { hasEdits: true });
     return new Map(places.map((place, i) => [place, data.subarray(i * tokens.length, (i + 1) * tokens.length)]));
   };

@@ -4,6 +4,7 @@
  */
 import { must } from "../../base/errors.js";
 import type { TensorData } from "../../base/tensor.js";
+import { Scratch } from "./scratch.js";
 
 export class Rows {
   /** Where each variant's rows begin, and behind them the number of rows. */
@@ -86,9 +87,10 @@ export function union(a: Int32Array, b: Iterable<number>): Int32Array {
   return fresh.length === 0 ? a : Int32Array.from([...a, ...fresh]).sort();
 }
 
-/** Rows of `data` (each `width` elements) at the indices. */
-export function gatherRows<D extends TensorData>(data: D, width: number, index: Int32Array): D {
-  const out = (data instanceof Float32Array ? new Float32Array(index.length * width) : new Int32Array(index.length * width)) as D;
+/** Rows of `data` (each `width` elements) at the indices; float32 ones in an array of the scratch, where there is one. */
+export function gatherRows<D extends TensorData>(data: D, width: number, from: { index: Int32Array; scratch?: Scratch }): D {
+  const { index, scratch = new Scratch() } = from;
+  const out = (data instanceof Float32Array ? scratch.take(index.length * width) : new Int32Array(index.length * width)) as D;
   for (let row = 0; row < index.length;) {
     const first = index[row]!;
     let run = 1;
