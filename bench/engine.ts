@@ -5,12 +5,11 @@
  * npm run bench -- --python PYTHON --model DIR [--rounds N] [--write]
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadModel, type Model } from "../dist/index.js";
 import { Peer } from "./peer.js";
+import { best, collectGarbage, publish } from "./report.js";
 
 const HERE = import.meta.dirname;
 const { values: options } = parseArgs({
@@ -106,12 +105,6 @@ function lastChecksum({ logits }: Awaited<ReturnType<Model["forward"]>>): number
   return sum;
 }
 
-/** Gives back the memory of the round before, as Python's counting of references does by itself. */
-async function collectGarbage(): Promise<void> {
-  globalThis.gc?.();
-  await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 async function measure(work: Work, model: Model, peer: Peer, rounds: number): Promise<Measured> {
   const ours: number[] = [];
   const theirs: number[] = [];
@@ -177,11 +170,6 @@ function startUp(python: string, folder: string): string {
   return `| process start to first activation, against TransformerLens (goal 4) | ${ours.toFixed(0)} | ${theirs.toFixed(0)} | ${(theirs / ours).toFixed(2)} | ${theirs / ours >= 4 ? "yes" : "no"} |`;
 }
 
-function best(times: readonly number[]): string {
-  const sorted = times.toSorted((a, b) => a - b);
-  return `${sorted[0]!.toFixed(1)} (${sorted[sorted.length >> 1]!.toFixed(1)})`;
-}
-
 function line({ work, ours, theirs }: Measured): string {
   const ratio = Math.min(...theirs) / Math.min(...ours);
   return `| ${work.name}, against ${work.peer} (goal ${work.goal}) | ${best(ours)} | ${best(theirs)} | ${ratio.toFixed(2)} | ${ratio >= work.goal ? "yes" : "no"} |`;
@@ -205,17 +193,7 @@ async function main(python: string, folder: string): Promise<void> {
   for (const peer of Object.values(peers)) peer.end();
   await model.close();
   console.log(table.join("\n"));
-  if (options.write) publish(table.join("\n"), rounds);
-}
-
-/** Puts the table between the markers of docs/benchmarks.md. */
-function publish(table: string, rounds: number): void {
-  const path = join(HERE, "../docs/benchmarks.md");
-  const [before = "", rest = ""] = readFileSync(path, "utf8").split("<!-- engine -->");
-  const after = rest.split("<!-- /engine -->")[1] ?? "";
-  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim()}), Node ${process.versions.node}, ${new Date().toISOString().slice(0, 10)}`;
-  const said = `Minimum (median) of ${rounds} rounds in turns, on ${machine}.`;
-  writeFileSync(path, `${before}<!-- engine -->\n${said}\n\n${table}\n<!-- /engine -->${after}`);
+  if (options.write) publish("engine", table.join("\n"), rounds);
 }
 
 if (!options.python || !options.model) {

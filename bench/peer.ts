@@ -10,6 +10,14 @@ export interface PeerAnswer {
   readonly points?: number;
   readonly mb?: number;
   readonly tokens?: readonly (readonly number[])[];
+  /** Of a sweep, nested as its axes are; a flat list where only some cells were run. */
+  readonly values?: readonly unknown[];
+  readonly clean?: number;
+  readonly corrupted?: number;
+  /** What all cells would take, where only some were run. */
+  readonly extrapolated_ms?: number;
+  /** Layer, head and key of each cell that was run. */
+  readonly cells?: readonly (readonly [number, number, number])[];
 }
 
 export class Peer {

@@ -20,6 +20,25 @@ export type {
   RunOptions,
   Sampling,
 } from "./runtime/model.js";
+export type {
+  Answer,
+  Counterfactual,
+  MeasuredAt,
+  MetricName,
+  NamedPositions,
+  Patch,
+  Span,
+  SweepEdit,
+  SweepForecast,
+  SweepOptions,
+  SweepPair,
+  SweepPart,
+  SweepRequest,
+  SweepResult,
+  SweepSelector,
+  SweptMetric,
+} from "./runtime/sweep/request.js";
+export { METRIC_NAMES } from "./runtime/sweep/metrics.js";
 export { verifyModel, type VerifyOptions, type VerifyReport } from "./runtime/verify.js";
 export type { Check } from "./runtime/verify/check.js";
 export { readGolden, type Golden } from "./runtime/golden-file.js";
@@ -60,7 +79,38 @@ export {
   type HeadScores,
   type ScoredHead,
 } from "./analyses/heads.js";
+export {
+  makeGrid,
+  overGrid,
+  type Grid,
+  type GridAxis,
+  type GridOperation,
+  type GridPosition,
+  type GridRequest,
+} from "./analyses/sweeps/grid.js";
+export {
+  nested,
+  sweepGrid,
+  sweepOf,
+  sweepPaths,
+  type GridFinding,
+  type GridPathRequest,
+  type GridSweepRequest,
+  type Judging,
+} from "./analyses/sweeps/grid-sweep.js";
+export { effectsOf, type Effect, type EffectOptions, type Effects, type Guard } from "./analyses/sweeps/effects.js";
+export { patchPaths, type PathOptions, type PathRequest, type Receiver } from "./analyses/sweeps/path.js";
+export { keepOneIn, leaveOneOut, meanActivations, resampled, type Component, type MeanRequest } from "./analyses/sweeps/ablation.js";
 export { logSumExp, standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
 
+// Statistics.
+export { bootstrapInterval, bootstrapIntervals, bootstrapRatioIntervals, type Interval } from "./base/bootstrap.js";
+export { signFlipTest, signFlipTests } from "./base/sign-flip.js";
+export { benjaminiHochberg } from "./base/multiple-testing.js";
+export { pearson, spearman } from "./base/correlation.js";
+
 // Charts.
+export { heatMapSvg } from "./charts/heat-map.js";
+export type { MapOptions, MapPanel } from "./charts/panels.js";
+export { svgToPng, type PngOptions } from "./charts/png.js";
 export { attentionPattern, type AttentionPatternOptions } from "./charts/attention-pattern.js";
