@@ -13,6 +13,7 @@ import type { Check } from "./verify/check.js";
 import { equalityChecks } from "./verify/equalities.js";
 import { identityChecks } from "./verify/identities.js";
 import { parityChecks } from "./verify/parity.js";
+import { sweepChecks } from "./verify/sweeps.js";
 
 export interface VerifyOptions {
   /** What another program computed: from `readGolden`. */
@@ -47,6 +48,7 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   };
   await take(identityChecks(subject));
   await take(equalityChecks(subject));
+  await take(sweepChecks(subject));
   if (golden) await take(parityChecks(subject, golden));
   return { checks, ok: checks.every(({ verdict }) => verdict !== "differs") };
 }

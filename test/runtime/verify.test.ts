@@ -7,6 +7,7 @@ import { tensor, type Tensor } from "../../src/base/tensor.js";
 import { readGolden } from "../../src/runtime/golden-file.js";
 import { loadModel } from "../../src/runtime/load.js";
 import type { ForwardRequest, ForwardResult, GenerateResult, Model } from "../../src/runtime/model.js";
+import type { SweepRequest } from "../../src/runtime/sweep/request.js";
 import { verifyModel, type VerifyOptions } from "../../src/runtime/verify.js";
 import type { Check } from "../../src/runtime/verify/check.js";
 import { hasShared, sharedPath } from "../shared.js";
@@ -34,11 +35,12 @@ interface Disturbance {
   readonly asked?: (request: ForwardRequest) => ForwardRequest;
   readonly forward?: (result: ForwardResult, request: ForwardRequest) => ForwardResult;
   readonly generate?: (result: GenerateResult) => GenerateResult;
+  readonly swept?: (request: SweepRequest) => SweepRequest;
 }
 
 /** A model whose requests or results are not what they should be. */
 function disturbed(by: Disturbance, from: Model = model): Model {
-  const { asked = (request) => request, forward = (result) => result, generate = (result) => result } = by;
+  const { asked = (request) => request, forward = (result) => result, generate = (result) => result, swept = (request) => request } = by;
   return {
     spec: from.spec,
     forward: async (request, options) => forward(await from.forward(asked(request), options), request),
@@ -46,6 +48,8 @@ function disturbed(by: Disturbance, from: Model = model): Model {
     runUntil: (...request) => from.runUntil(...request),
     runFrom: (...request) => from.runFrom(...request),
     forecast: (request) => from.forecast(request),
+    sweep: (request, options) => from.sweep(swept(request), options),
+    forecastSweep: (request, options) => from.forecastSweep(request, options),
     close: () => from.close(),
   };
 }
@@ -164,7 +168,7 @@ describe("a planted fault is found by the check that it concerns", () => {
     {
       fault: "edits lost where a run is not a generation",
       by: { asked: (request) => ({ ...request, edits: [] }) },
-      found: ["cached decode = recomputation"],
+      found: ["cached decode = recomputation", "sweep = runs one by one"],
     },
     {
       fault: "a head's term",
@@ -194,7 +198,17 @@ describe("a planted fault is found by the check that it concerns", () => {
     {
       fault: "a patch",
       by: { forward: (result, { edits = [], tokens }) => (edits.length === 1 && tokens.length === 1 ? nudgedLogits(result) : result) },
-      found: ["a patch with the run's own value changes nothing (24 points)", "batch of N = N batches of 1", "padded = unpadded"],
+      found: [
+        "a patch with the run's own value changes nothing (24 points)",
+        "batch of N = N batches of 1",
+        "padded = unpadded",
+        "sweep = runs one by one",
+      ],
+    },
+    {
+      fault: "a sweep that takes the runs for one another",
+      by: { swept: (request) => ({ ...request, direction: "noise" }) },
+      found: ["sweep = runs one by one"],
     },
   ];
 
