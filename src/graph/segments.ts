@@ -32,6 +32,22 @@ export function cutGraph(graph: Graph, cuts: readonly (readonly string[])[], res
   return parts.map((nodes, index) => segmentOf(graph, nodes, parts.slice(index + 1).flat(), wanted));
 }
 
+/** The graph without what the named values do not depend on; only these keep their names. */
+export function pruneGraph(graph: Graph, names: readonly string[]): Graph {
+  const named = new Map(names.map((name) => [name, idOf(graph, name)] as const));
+  const nodes = reach(graph, [...named.values()], producersOf(graph), new Set());
+  const read = new Set(nodes.flatMap(({ inputs }) => inputs));
+  const kept = <T>(values: ReadonlyMap<string, T>): Map<string, T> => new Map([...values].filter(([id]) => read.has(id)));
+  return {
+    ...graph,
+    nodes,
+    named,
+    inputs: graph.inputs.filter(({ id }) => read.has(id)),
+    weights: kept(graph.weights),
+    constants: kept(graph.constants),
+  };
+}
+
 function idOf(graph: Graph, name: string): string {
   const id = graph.named.get(name);
   if (id === undefined) throw internal(`the graph has no value named ${name}`);

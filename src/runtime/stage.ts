@@ -6,7 +6,7 @@ import { must } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Graph } from "../graph/graph.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
-import { cutGraph, type Segment } from "../graph/segments.js";
+import { cutGraph, pruneGraph, type Segment } from "../graph/segments.js";
 import type { Form } from "../models/block.js";
 import { POINT_NAMES, type PointName } from "../models/points.js";
 import { openSession, type Feed, type Held, type Place, type Session, type SessionOptions } from "./session.js";
@@ -21,6 +21,10 @@ export interface StageRun {
   /** Named values to return. */
   readonly wanted: readonly string[];
   readonly changes?: ReadonlyMap<string, Change>;
+  /** Compute no other named values than those wanted, in sessions made for that. */
+  readonly lean?: boolean;
+  /** Arrays that values are to be written to, by name. */
+  readonly into?: Readonly<Record<string, Place>>;
 }
 
 /** Values alive between the segments of a chain, by id. */
@@ -42,13 +46,16 @@ export class Stage {
   }
 
   /** The named values asked for; those changed as they are after the change. */
-  async run({ feeds, wanted, changes }: StageRun): Promise<Record<string, Held>> {
+  async run({ feeds, wanted, changes, lean = false, into = {} }: StageRun): Promise<Record<string, Held>> {
     const stops = inOrder(changes ? [...changes.keys()] : []);
-    const chain = this.chain(stops.map((stop) => [stop]));
+    const chain = this.chain(
+      stops.map((stop) => [stop]),
+      lean ? wanted : undefined,
+    );
     const live: Live = new Map(Object.entries(feeds));
     const results: Record<string, Held> = {};
     for (const [index, link] of chain.entries()) {
-      await this.#runLink(link, { live, wanted, results });
+      await this.#runLink(link, { live, wanted, results, into });
       const stop = stops[index];
       const id = stop === undefined ? undefined : link.graph.named.get(stop);
       if (stop === undefined || id === undefined) continue;
@@ -70,20 +77,26 @@ export class Stage {
     await this.#pool.close(this);
   }
 
-  /** The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. */
-  chain(stops: readonly (readonly string[])[]): Chain {
+  /**
+   * The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. With `only`, no named
+   * value is computed but the stops and these: each output of a graph is an array of its own to be filled.
+   */
+  chain(stops: readonly (readonly string[])[], only?: readonly string[]): Chain {
     const keys = stops.map((names) => names.join("+"));
-    const known = this.#chains.get(keys.join(","));
+    const name = `${only ? `${only.join("+")}=` : ""}${keys.join(",")}`;
+    const known = this.#chains.get(name);
     if (known) return known;
     const form = formFor(stops.flat());
-    const graph = this.#graphOf(form);
+    const whole = this.#graphOf(form);
+    const graph = only ? pruneGraph(whole, [...stops.flat(), ...only]) : whole;
     const segments = cutGraph(graph, stops, [...graph.named.keys()]);
     const links = segments.map((segment, index): Link => {
       const handedOn = new Set(segments.slice(index + 1).flatMap((later) => later.graph.inputs.map(({ id }) => id)));
-      for (const name of stops[index] ?? []) handedOn.add(must(graph.named.get(name), name));
-      return { ...segment, handedOn, key: `${form.norms},${form.heads}|${keys.slice(0, index).join(",")}→${keys[index] ?? ""}` };
+      for (const stop of stops[index] ?? []) handedOn.add(must(graph.named.get(stop), stop));
+      const place = `${form.norms},${form.heads}|${keys.slice(0, index).join(",")}→${keys[index] ?? ""}`;
+      return { ...segment, handedOn, key: only ? `${place}|${keys.slice(index + 1).join(",")}=${only.join("+")}` : place };
     });
-    this.#chains.set(keys.join(","), links);
+    this.#chains.set(name, links);
     return links;
   }
 
@@ -100,15 +113,21 @@ export class Stage {
     return (await this.#session(link)).run(feeds, fetches, into);
   }
 
-  async #runLink(link: Link, run: { live: Live; wanted: readonly string[]; results: Record<string, Held> }): Promise<void> {
-    const { live, wanted, results } = run;
+  async #runLink(
+    link: Link,
+    run: Pick<Required<StageRun>, "wanted" | "into"> & { live: Live; results: Record<string, Held> },
+  ): Promise<void> {
+    const { live, wanted, results, into } = run;
     const wantedIds = new Map<string, string>();
+    const places: Record<string, Place> = {};
     for (const name of wanted) {
       const id = link.graph.named.get(name);
-      if (id !== undefined) wantedIds.set(id, name);
+      if (id === undefined) continue;
+      wantedIds.set(id, name);
+      if (into[name]) places[id] = into[name];
     }
     const fetches = link.outputs.filter((id) => link.handedOn.has(id) || wantedIds.has(id));
-    for (const [id, value] of Object.entries(await this.runLink(link, live, fetches))) {
+    for (const [id, value] of Object.entries(await this.runLink(link, live, fetches, places))) {
       live.set(id, value);
       const name = wantedIds.get(id);
       if (name !== undefined) results[name] = value;

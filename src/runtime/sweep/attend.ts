@@ -3,7 +3,7 @@
  * where it does; variants of a pair that differ at the same positions are computed together.
  */
 import { must } from "../../base/errors.js";
-import type { TensorData } from "../../base/tensor.js";
+import { sizeOf, type TensorData } from "../../base/tensor.js";
 import type { Place } from "../../models/address.js";
 import { PREFIX_INPUTS, type KeyKinds } from "../../models/prefix-attention.js";
 import type { AttentionSpec } from "../../models/spec.js";
@@ -27,6 +27,8 @@ export interface AttentionInput {
   readonly schedule: Schedule;
   /** Places among scores and pattern of the layer that are edited. */
   readonly places: readonly Place[];
+  /** Whether any of these edits takes its values from base or source. */
+  readonly takesEdges: boolean;
   /** Whether a variant's attention is left out, since its output is held at the base's. */
   readonly isFrozen: (variant: number) => boolean;
   readonly stageFor: (kinds: KeyKinds) => Stage;
@@ -111,14 +113,19 @@ async function runGroup(group: Group, work: Work): Promise<number> {
   const { attention, after } = input;
   const edges = edgesFor(group, input);
   const kinds = edges.shared.length === 0 ? "own" : edges.own.length === 0 ? "shared" : "both";
-  const isTaken = input.schedule.variants[group.first]!.cell === undefined && input.places.length > 0;
+  const isTaken = input.schedule.variants[group.first]!.cell === undefined && input.takesEdges;
   const named = input.onEdges || isTaken ? ["attn_scores", "pattern"] : [];
   const changes = new Map(group.stops.map((stop) => [stop, changeAt(stop, { group, edges, work })] as const));
-  const made = await input
-    .stageFor(kinds)
-    .run({ feeds: feedsOf(group, edges, { input, kinds }), wanted: ["z", ...named], ...(changes.size > 0 && { changes }) });
   const { heads, dHead } = attention;
-  z.set(must(made["z"], "z").data as Float32Array, after.starts[group.first]! * heads * dHead);
+  const dims = [group.count, edges.queries.length, heads, dHead];
+  const start = after.starts[group.first]! * heads * dHead;
+  const made = await input.stageFor(kinds).run({
+    feeds: feedsOf(group, edges, { input, kinds }),
+    wanted: ["z", ...named],
+    into: { z: { data: z.subarray(start, start + sizeOf(dims)), dims } },
+    lean: true,
+    ...(changes.size > 0 && { changes }),
+  });
   if (isTaken) work.known.set(group.first, new Map(named.map((name) => [name, { ...edges, data: must(made[name], name).data.slice() }])));
   if (input.onEdges) {
     const values = new Map(named.map((name) => [name, must(made[name], name).data]));

@@ -157,12 +157,8 @@ export class March {
     const inFront = inOrder(places.filter((place) => isBefore(place, "attn_scores")));
     const behind = inOrder(places.filter((place) => !isBefore(place, "head_out")));
     const stage = must(engine.blocks[layer], `block ${layer}`);
-    const chain = stage.chain([
-      ...inFront.map(({ point }) => [point]),
-      ["rot_q", "rot_k", "v"],
-      ["z"],
-      ...behind.map(({ point }) => [point]),
-    ]);
+    const stops = [...inFront.map(({ point }) => [point]), ["rot_q", "rot_k", "v"], ["z"], ...behind.map(({ point }) => [point])];
+    const chain = stage.chain(stops, reader.placesIn(layer).length === 0 ? ["resid_post"] : undefined);
     const step: Step = { layer, batch, stage, chain };
     this.#feedRotary(batch, spec);
     this.flops += batch.rows.count * projectionFlops(spec.attention);
@@ -224,6 +220,7 @@ export class March {
       scratch: this.#scratch,
       schedule,
       places,
+      takesEdges: places.some(({ address }) => schedule.takes(address)),
       isFrozen,
       stageFor: (kinds) => engine.prefixAttention(layer, kinds),
       onEdges:

@@ -11,9 +11,9 @@ export class Scratch {
   take(length: number): Float32Array {
     const at = this.#free.findIndex((array) => array.length >= length);
     const found = this.#free[at];
-    if (!found || found.length > 2 * length + SMALL) return new Float32Array(length);
+    if (!found || found.length > 2 * length + SMALL) return new Float32Array(roomFor(length)).subarray(0, length);
     this.#free.splice(at, 1);
-    return found.length === length ? found : new Float32Array(found.buffer, 0, length);
+    return found.subarray(0, length);
   }
 
   /** Takes an array back that came from `take`. */
@@ -23,6 +23,12 @@ export class Scratch {
     this.#free.splice(at === -1 ? this.#free.length : at, 0, whole);
     if (this.#free.length > MOST) this.#free.shift();
   }
+}
+
+/** That many elements or a few more, so that the array serves later layers, too, where there are more rows. */
+function roomFor(length: number): number {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, length))) - 2);
+  return Math.ceil(length / step) * step;
 }
 
 /** A longer array is not cut down for less than half of it, unless it is small. */

@@ -84,6 +84,11 @@ export class Schedule {
     return must(this.variants[variant], "a variant").edits.filter(({ place }) => place.address === address);
   }
 
+  /** Whether some variant takes values from base or source at an address. */
+  takes(address: string): boolean {
+    return this.at(address).some((variant) => this.editsOf(variant, address).some(({ change }) => change.kind === "patch"));
+  }
+
   /** Positions that join a variant's rows at an address: those that its edits change, but for such as only restore the base. */
   joining(variant: number, address: string): number[] {
     const { pair } = must(this.variants[variant], "a variant");
