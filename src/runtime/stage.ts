@@ -79,22 +79,27 @@ export class Stage {
 
   /**
    * The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. With `only`, no named
-   * value is computed but the stops and these: each output of a graph is an array of its own to be filled.
+   * value is computed but the stops and these: each output of a graph is an array of its own to be filled. `flat` are names of values whose
+   * last axes nobody needs apart: they, and what is seen with the same axes, are had without a copy where they are views of another value.
    */
-  chain(stops: readonly (readonly string[])[], only?: readonly string[]): Chain {
+  chain(stops: readonly (readonly string[])[], only?: readonly string[], flat: readonly string[] = []): Chain {
     const keys = stops.map((names) => names.join("+"));
-    const name = `${only ? `${only.join("+")}=` : ""}${keys.join(",")}`;
+    const name = `${only ? `${only.join("+")}=${flat.join("+")}` : ""};${keys.join(",")}`;
     const known = this.#chains.get(name);
     if (known) return known;
     const form = formFor(stops.flat());
     const whole = this.#graphOf(form);
     const graph = only ? pruneGraph(whole, [...stops.flat(), ...only]) : whole;
     const segments = cutGraph(graph, stops, [...graph.named.keys()]);
+    const flatIds = new Set(flat.map((one) => must(graph.named.get(one), one)));
     const links = segments.map((segment, index): Link => {
       const handedOn = new Set(segments.slice(index + 1).flatMap((later) => later.graph.inputs.map(({ id }) => id)));
       for (const stop of stops[index] ?? []) handedOn.add(must(graph.named.get(stop), stop));
       const place = `${form.norms},${form.heads}|${keys.slice(0, index).join(",")}→${keys[index] ?? ""}`;
-      return { ...segment, handedOn, key: only ? `${place}|${keys.slice(index + 1).join(",")}=${only.join("+")}` : place };
+      if (!only) return { ...segment, results: segment.outputs, handedOn, views: new Map(), key: place };
+      const views = viewsIn(segment, flatIds);
+      const outputs = [...new Set(segment.outputs.map((id) => views.get(id) ?? id))].filter((id) => !isInput(segment, id));
+      return { ...segment, outputs, results: segment.outputs, handedOn, views, key: `${place}|${outputs.join(",")}` };
     });
     this.#chains.set(name, links);
     return links;
@@ -104,8 +109,7 @@ export class Stage {
   async runLink(
     link: Link,
     live: ReadonlyMap<string, Feed>,
-    fetches: readonly string[],
-    into?: Readonly<Record<string, Place>>,
+    { fetches, into }: { readonly fetches: readonly string[]; readonly into?: Readonly<Record<string, Place>> },
   ): Promise<Record<string, Held>> {
     if (fetches.length === 0) return {};
     const feeds: Record<string, Feed> = {};
@@ -126,8 +130,8 @@ export class Stage {
       wantedIds.set(id, name);
       if (into[name]) places[id] = into[name];
     }
-    const fetches = link.outputs.filter((id) => link.handedOn.has(id) || wantedIds.has(id));
-    for (const [id, value] of Object.entries(await this.runLink(link, live, fetches, places))) {
+    const fetches = link.results.filter((id) => link.handedOn.has(id) || wantedIds.has(id));
+    for (const [id, value] of Object.entries(await this.runLink(link, live, { fetches, into: places }))) {
       live.set(id, value);
       const name = wantedIds.get(id);
       if (name !== undefined) results[name] = value;
@@ -146,6 +150,10 @@ const FLOAT_BYTES = 4;
 
 /** One link of a chain. */
 export interface Link extends Segment {
+  /** Ids that later links need or somebody wants; `outputs` are those that are computed, the others being views. */
+  readonly results: readonly string[];
+  /** Results that are other values seen with other axes: the id of what they are a view of, another output or an input. */
+  readonly views: ReadonlyMap<string, string>;
   /** Ids that later links read, and the stop itself. */
   readonly handedOn: ReadonlySet<string>;
   /** What the link's session is kept under: equal keys are equal graphs. */
@@ -153,6 +161,26 @@ export interface Link extends Segment {
 }
 
 export type Chain = readonly Link[];
+
+function isInput({ graph }: Segment, id: string): boolean {
+  return graph.inputs.some((input) => input.id === id);
+}
+
+/** The results that are reshaped from another value of the segment and may be had as it is. */
+function viewsIn({ graph, outputs }: Segment, flat: ReadonlySet<string>): Map<string, string> {
+  const shaped = new Map(
+    graph.nodes.flatMap(({ op, inputs, outputs: [out] }) => (op === "Reshape" && out ? [[out, inputs[0]!] as const] : [])),
+  );
+  const lastOf = (id: string): string | undefined => graph.values.get(id)?.axes.at(-1);
+  const views = new Map<string, string>();
+  for (const id of outputs) {
+    let source = id;
+    for (let next = shaped.get(source); next !== undefined && graph.values.has(next); next = shaped.get(source)) source = next;
+    const isSame = lastOf(source) === lastOf(id) && (graph.values.get(id)?.axes.length ?? 0) <= 3;
+    if (source !== id && (flat.has(id) || isSame)) views.set(id, source);
+  }
+  return views;
+}
 
 /** The form in which every stop is part of the computation. */
 function formFor(stops: readonly string[]): Form {

@@ -78,37 +78,69 @@ export class Batch {
     }
   }
 
-  /** Runs a link on all rows and keeps the values fetched. */
-  async run(stage: Stage, link: Link, fetches: readonly string[]): Promise<void> {
-    const count = this.rows.count;
-    const blocks = Math.max(1, Math.ceil(count / MOST_ROWS));
-    const bounds = Array.from({ length: blocks + 1 }, (_, block) => Math.floor((block * count) / blocks));
-    const tails = TAILS.get(link) ?? (await this.#measure(stage, link, fetches));
-    const values = fetches.filter((id) => axesOf(link, id)[0] !== "axis");
-    for (const id of fetches) if (!values.includes(id)) this.#shapes.add(id);
+  /** Runs a link on all rows and keeps the values fetched. `later`: ids that links behind it read. */
+  async run(stage: Stage, link: Link, { fetches, later }: { fetches: readonly string[]; later: ReadonlySet<string> }): Promise<void> {
+    const { rows } = this;
+    const computed = [...new Set(fetches.map((id) => link.views.get(id) ?? id))].filter((id) => link.outputs.includes(id));
+    const tails = TAILS.get(link) ?? (await this.#measure(stage, link, computed));
+    const values = computed.filter((id) => axesOf(link, id)[0] !== "axis");
+    for (const id of computed) if (!values.includes(id)) this.#shapes.add(id);
     const places = new Map<string, Float32Array>();
     for (const id of values) {
       const tail = must(tails.get(id), `the shape of ${id}`);
-      if (link.graph.values.get(id)?.dtype === "float32") places.set(id, this.#scratch.take(count * sizeOf(tail)));
+      if (link.graph.values.get(id)?.dtype === "float32") places.set(id, this.#scratch.take(rows.count * sizeOf(tail)));
     }
-    const whole = new Map<string, TensorData>(places);
-    for (let block = 0; block < blocks; block++) {
-      const [from, to] = [bounds[block]!, bounds[block + 1]!];
-      const into = Object.fromEntries(
-        [...places].map(([id, data]) => [id, blockOf(data, { count, from, to }, dimsOf(link, id, { tails, rows: to - from }))]),
-      );
-      const made = await stage.runLink(link, this.#feeds(link, from, to), values, into);
-      for (const id of values) if (!places.has(id)) whole.set(id, appended(whole.get(id), must(made[id], id)));
-    }
+    const whole = await this.#compute(stage, link, { values, places, tails });
     for (const id of values) {
       const lead = axesOf(link, id)[0] === "token" ? "token" : "batch";
       this.put(id, must(whole.get(id), id), { tail: must(tails.get(id), id), lead, isOwn: places.has(id) });
+    }
+    this.#see(link, fetches, later);
+  }
+
+  /** The values of all rows, some rows at a time. */
+  async #compute(
+    stage: Stage,
+    link: Link,
+    {
+      values,
+      places,
+      tails,
+    }: { values: readonly string[]; places: ReadonlyMap<string, Float32Array>; tails: ReadonlyMap<string, readonly number[]> },
+  ): Promise<Map<string, TensorData>> {
+    const { count } = this.rows;
+    const blocks = Math.max(1, Math.ceil(count / MOST_ROWS));
+    const whole = new Map<string, TensorData>(places);
+    for (let block = 0; block < blocks; block++) {
+      const [from, to] = [Math.floor((block * count) / blocks), Math.floor(((block + 1) * count) / blocks)];
+      const into = Object.fromEntries(
+        [...places].map(([id, data]) => [id, blockOf(data, { count, from, to }, dimsOf(link, id, { tails, rows: to - from }))]),
+      );
+      const made = await stage.runLink(link, this.#feeds(link, from, to), { fetches: values, into });
+      for (const id of values) if (!places.has(id)) whole.set(id, appended(whole.get(id), must(made[id], id)));
+    }
+    return whole;
+  }
+
+  /** Gives views their ids: the value itself, or a copy where somebody else goes on with it. */
+  #see(link: Link, fetches: readonly string[], later: ReadonlySet<string>): void {
+    const seen = fetches.filter((id) => link.views.has(id));
+    for (const [i, id] of seen.entries()) {
+      const source = must(link.views.get(id), id);
+      const value = must(this.#values.get(source), `the value ${source}`);
+      const lead = axesOf(link, id)[0] === "token" ? "token" : "batch";
+      const isShared = later.has(source) || fetches.includes(source) || seen.slice(i + 1).some((other) => link.views.get(other) === source);
+      if (isShared) this.put(id, value.data.slice(), { tail: value.tail, lead });
+      else {
+        this.#values.set(id, { ...value, lead });
+        this.#values.delete(source);
+      }
     }
   }
 
   /** Runs a link on one row to see the shapes of what it computes. */
   async #measure(stage: Stage, link: Link, fetches: readonly string[]): Promise<Map<string, readonly number[]>> {
-    const made = await stage.runLink(link, this.#feeds(link, 0, 1), fetches);
+    const made = await stage.runLink(link, this.#feeds(link, 0, 1), { fetches });
     const tails = new Map(Object.entries(made).map(([id, { dims }]) => [id, dims.slice(axesOf(link, id)[0] === "token" ? 1 : 2)] as const));
     for (const value of Object.values(made)) value.release();
     TAILS.set(link, tails);

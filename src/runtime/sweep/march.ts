@@ -158,7 +158,7 @@ export class March {
     const behind = inOrder(places.filter((place) => !isBefore(place, "head_out")));
     const stage = must(engine.blocks[layer], `block ${layer}`);
     const stops = [...inFront.map(({ point }) => [point]), ["rot_q", "rot_k", "v"], ["z"], ...behind.map(({ point }) => [point])];
-    const chain = stage.chain(stops, reader.placesIn(layer).length === 0 ? ["resid_post"] : undefined);
+    const chain = reader.placesIn(layer).length > 0 ? stage.chain(stops) : stage.chain(stops, ["resid_post"], flatFor(inFront));
     const step: Step = { layer, batch, stage, chain };
     this.#feedRotary(batch, spec);
     this.flops += batch.rows.count * projectionFlops(spec.attention);
@@ -184,13 +184,12 @@ export class March {
     const read = reader.placesIn(layer).filter(({ point }) => link.graph.named.has(point) && point !== "resid_post" && point !== "z");
     const readIds = new Set(read.map(({ point }) => link.graph.named.get(point)));
     const last = chain.length - 1;
-    const fetches = link.outputs.filter(
-      (id) => link.handedOn.has(id) || readIds.has(id) || (index === last && id === idOf(chain, "resid_post")),
-    );
-    await batch.run(stage, link, fetches);
+    const isResult = (id: string): boolean => index === last && id === idOf(chain, "resid_post");
+    const fetches = link.results.filter((id) => link.handedOn.has(id) || readIds.has(id) || isResult(id));
+    const later = new Set(chain.slice(index + 1).flatMap((next) => next.graph.inputs.map(({ id }) => id)));
+    await batch.run(stage, link, { fetches, later });
     if (place) this.#edit(batch, place, idOf(chain, place.point), this.#isNarrow(layer) && !isBefore(place, "z"));
     for (const one of read) reader.takeRows(one, batch.rows, batch.data(idOf(chain, one.point)));
-    const later = new Set(chain.slice(index + 1).flatMap((next) => next.graph.inputs.map(({ id }) => id)));
     if (index === last) later.add(idOf(chain, "resid_post"));
     batch.keepOnly(later);
   }
@@ -379,6 +378,11 @@ function passesUnchanged({ cell, frozen, edits }: Variant, layer: number, block:
   if (!cell || !frozen?.attention.has(layer) || (block.mlp && !frozen.mlp.has(layer))) return false;
   if (block.streamNorms || block.residualFromNorm) return false;
   return edits.every(({ place }) => place.layer !== layer || place.point === "attn_out" || place.point === "mlp_out");
+}
+
+/** What only attention reads, which is told of heads by itself: its inputs, but for such as are edited, and read by the next link. */
+function flatFor(inFront: readonly Place[]): string[] {
+  return inFront.length > 0 ? [] : ["rot_q", "rot_k", "v"];
 }
 
 /** The positions, before `end`, that see one of those given, within the window. */
