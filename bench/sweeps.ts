@@ -60,7 +60,8 @@ const WORKS: readonly Work[] = [
     request: RESIDUAL,
     rivals: [
       { peer: "TransformerLens", way: "its get_act_patch_resid_pre", goal: 15 },
-      { peer: "nnsight", way: "a trace a patch", how: "loop", goal: 13 },
+      { peer: "nnsight", way: "a trace a patch", how: "plain", goal: 13 },
+      { peer: "nnsight", way: "a trace a patch, last logits only", how: "loop" },
       { peer: "nnsight", way: "a layer's patches as invokes of one trace" },
       { peer: "batched hooks", way: "a layer's patches in one batch", goal: 3 },
       { peer: "batched hooks", way: "the same, one row below the patch", how: "narrow" },
@@ -72,7 +73,8 @@ const WORKS: readonly Work[] = [
     request: HEADS,
     rivals: [
       { peer: "TransformerLens", way: "its get_act_patch_attn_head_out_all_pos", goal: 10 },
-      { peer: "nnsight", way: "a trace a patch", how: "loop", goal: 9 },
+      { peer: "nnsight", way: "a trace a patch", how: "plain", goal: 9 },
+      { peer: "nnsight", way: "a trace a patch, last logits only", how: "loop" },
       { peer: "nnsight", way: "a layer's patches as invokes of one trace" },
       { peer: "batched hooks", way: "a layer's patches in one batch", goal: 2 },
       { peer: "batched hooks", way: "the same, one row below the patch", how: "narrow" },

@@ -75,7 +75,10 @@ class Nnsight(Peer):
             values.append(torch.cat([found[head] for head in range(heads)]))
         return torch.stack(values), end, metric(self.forward(corrupted, 1))
 
-    def sweep_residual_loop(self, clean, corrupted, metric):
+    def sweep_residual_plain(self, clean, corrupted, metric):
+        return self.sweep_residual_loop(clean, corrupted, metric, keep=0)
+
+    def sweep_residual_loop(self, clean, corrupted, metric, keep=1):
         """One trace a patch."""
         with self.model.trace(clean, use_cache=False, logits_to_keep=1):
             saved = nnsight.save([block.input for block in self.model.transformer.h])
@@ -83,13 +86,16 @@ class Nnsight(Peer):
         values = []
         for block, clean_input in zip(self.model.transformer.h, saved):
             for position in range(clean.shape[1]):
-                with self.model.trace(corrupted, use_cache=False, logits_to_keep=1):
+                with self.model.trace(corrupted, use_cache=False, logits_to_keep=keep):
                     block.input[:, position] = clean_input[:, position]
                     found = metric(self.model.lm_head.output).save()
                 values.append(found)
         return torch.cat(values).view(len(saved), -1), end, metric(self.forward(corrupted, 1))
 
-    def sweep_heads_loop(self, clean, corrupted, metric):
+    def sweep_heads_plain(self, clean, corrupted, metric):
+        return self.sweep_heads_loop(clean, corrupted, metric, keep=0)
+
+    def sweep_heads_loop(self, clean, corrupted, metric, keep=1):
         """One trace a patch."""
         heads = self.model.config.num_attention_heads
         size = self.model.config.hidden_size // heads
@@ -100,7 +106,7 @@ class Nnsight(Peer):
         for block, clean_z in zip(self.model.transformer.h, saved):
             for head in range(heads):
                 units = slice(head * size, (head + 1) * size)
-                with self.model.trace(corrupted, use_cache=False, logits_to_keep=1):
+                with self.model.trace(corrupted, use_cache=False, logits_to_keep=keep):
                     block.attn.c_proj.input[:, :, units] = clean_z[:, :, units]
                     found = metric(self.model.lm_head.output).save()
                 values.append(found)
