@@ -13,6 +13,7 @@ import { writeAtomic } from "../src/formats/atomic.js";
 import { POINT_NAMES, pointRow, type PointName, type POINTS } from "../src/models/points.js";
 import { MODEL_TYPES } from "../src/models/read-spec.js";
 import type { EditKind } from "../src/runtime/edit.js";
+import { METRIC_NAMES, METRICS } from "../src/runtime/sweep/metrics.js";
 import { foreignNamesTable } from "./docs-names.js";
 import { code, table } from "./markdown.js";
 
@@ -30,6 +31,7 @@ export async function generatedFiles(): Promise<GeneratedFile[]> {
   return [
     { path: "README.md", text: withParts("README.md", { families: families() }) },
     { path: "docs/glossary.md", text: withParts("docs/glossary.md", { axes: axisTable(), points: pointTable(), edits: editTable() }) },
+    { path: "docs/sweeps.md", text: withParts("docs/sweeps.md", { metrics: metricTable() }) },
     { path: "docs/cli.md", text: cliPage() },
     { path: "docs/names.md", text: foreignNamesTable() },
     { path: "docs/induction.svg", text: await picture() },
@@ -103,6 +105,13 @@ function editTable(): string {
   return table(
     ["op", "fields", "what happens to each selected vector x", "where"],
     Object.entries(EDITS).map(([op, { fields, formula, note }]) => [code(op), fields, formula, note]),
+  );
+}
+
+function metricTable(): string {
+  return table(
+    ["metric", "what it is", "the pair names"],
+    METRIC_NAMES.map((name) => [code(name), METRICS[name].meaning, METRICS[name].tokens.join(" and ") || "nothing"]),
   );
 }
 

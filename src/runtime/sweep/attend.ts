@@ -94,7 +94,7 @@ function edgesOf({ attention, before, after }: AttentionInput, variant: number):
 
 /** The points among scores and pattern at which a variant is edited. */
 function stopsOf({ schedule, places }: AttentionInput, variant: number): string[] {
-  return places.filter(({ address }) => schedule.at(address).includes(variant)).map(({ point }) => point);
+  return places.filter(({ address }) => schedule.isEdited(variant, address)).map(({ point }) => point);
 }
 
 function sameList(a: Int32Array, b: Int32Array): boolean {

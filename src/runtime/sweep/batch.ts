@@ -82,7 +82,7 @@ export class Batch {
   async run(stage: Stage, link: Link, { fetches, later }: { fetches: readonly string[]; later: ReadonlySet<string> }): Promise<void> {
     const { rows } = this;
     const computed = [...new Set(fetches.map((id) => link.views.get(id) ?? id))].filter((id) => link.outputs.includes(id));
-    const tails = TAILS.get(link) ?? (await this.#measure(stage, link, computed));
+    const tails = await this.#tails(stage, link, computed);
     const values = computed.filter((id) => axesOf(link, id)[0] !== "axis");
     for (const id of computed) if (!values.includes(id)) this.#shapes.add(id);
     const places = new Map<string, Float32Array>();
@@ -138,11 +138,16 @@ export class Batch {
     }
   }
 
-  /** Runs a link on one row to see the shapes of what it computes. */
-  async #measure(stage: Stage, link: Link, fetches: readonly string[]): Promise<Map<string, readonly number[]>> {
-    const made = await stage.runLink(link, this.#feeds(link, 0, 1), { fetches });
-    const tails = new Map(Object.entries(made).map(([id, { dims }]) => [id, dims.slice(axesOf(link, id)[0] === "token" ? 1 : 2)] as const));
-    for (const value of Object.values(made)) value.release();
+  /** The shapes of what a link computes; it is run on one row to see those that are not known yet. */
+  async #tails(stage: Stage, link: Link, fetches: readonly string[]): Promise<ReadonlyMap<string, readonly number[]>> {
+    const tails = TAILS.get(link) ?? new Map<string, readonly number[]>();
+    const unknown = fetches.filter((id) => !tails.has(id));
+    if (unknown.length === 0) return tails;
+    const made = await stage.runLink(link, this.#feeds(link, 0, 1), { fetches: unknown });
+    for (const [id, value] of Object.entries(made)) {
+      tails.set(id, value.dims.slice(axesOf(link, id)[0] === "token" ? 1 : 2));
+      value.release();
+    }
     TAILS.set(link, tails);
     return tails;
   }

@@ -6,8 +6,9 @@ import { describeBytes } from "../../base/bytes.js";
 import { must, refuse, SextantError } from "../../base/errors.js";
 import { expandAddresses, type Place } from "../../models/address.js";
 import type { ModelSpec } from "../../models/spec.js";
-import { blocksUpTo } from "../forecast.js";
+import { blocksUpTo, forecastForward } from "../forecast.js";
 import type { Runner } from "../forward.js";
+import type { ForwardRequest } from "../model.js";
 import { prepareCounterfactuals, type PreparedCounterfactual } from "./cells.js";
 import { March } from "./march.js";
 import { prepareMetrics, type Metric } from "./metrics.js";
@@ -70,15 +71,23 @@ export function forecastSweep({ plan }: PreparedSweep, flopsPerMs?: number): Swe
 /** Throws where the memory does not hold what the sweep works in. */
 export function refuseLargeSweep(sweep: PreparedSweep, spec: ModelSpec, limit: number): void {
   const { workingBytes } = sweep.plan.forecast;
-  if (workingBytes <= limit) return;
+  const lengths = sweep.pairs.map(({ base }) => base.length);
+  const readBytes = sweep.counterfactuals.length * forecastForward(spec, readsOf(sweep, lengths)).resultBytes;
+  if (workingBytes + readBytes <= limit) return;
   throw refuse(
     {
-      what: `the sweep would work in ${describeBytes(workingBytes)}`,
-      why: `there are ${describeBytes(limit)} of memory for it, at ${spec.layers.length} layers`,
-      instead: "give a smaller memoryBudget; the sweep is then done in more parts",
+      what: `the sweep would work in ${describeBytes(workingBytes)} and return ${describeBytes(readBytes)} of what is read`,
+      why: `there are ${describeBytes(limit)} of memory for it`,
+      instead: "give a smaller memoryBudget, so that the sweep is done in more parts; read fewer points, or in fewer counterfactuals",
     },
     "memory",
   );
+}
+
+/** A plain run that reads as much as each counterfactual does. */
+function readsOf({ reads }: PreparedSweep, lengths: readonly number[]): ForwardRequest {
+  const longest = Math.max(...lengths);
+  return { tokens: lengths.map(() => new Array<number>(longest).fill(0)), read: reads.map(({ address }) => address), logits: false };
 }
 
 /** A sweep's result without its cost, and what it computed. */
@@ -185,11 +194,14 @@ class Table {
   readonly #values: readonly Float64Array[];
   readonly #clean: readonly Float64Array[];
   readonly #corrupted: readonly Float64Array[];
+  /** Which cells some part had. */
+  readonly #isRun: Uint8Array;
 
   constructor(sweep: PreparedSweep) {
     const { metrics, pairs, counterfactuals } = sweep;
     this.#sweep = sweep;
-    this.#values = metrics.map(() => new Float64Array(pairs.length * counterfactuals.length).fill(NaN));
+    this.#values = metrics.map(() => new Float64Array(pairs.length * counterfactuals.length));
+    this.#isRun = new Uint8Array(pairs.length * counterfactuals.length);
     this.#clean = metrics.map(() => new Float64Array(pairs.length).fill(NaN));
     this.#corrupted = metrics.map(() => new Float64Array(pairs.length).fill(NaN));
   }
@@ -198,6 +210,7 @@ class Table {
     const { metrics, pairs } = this.#sweep;
     const fits = part.values.length === metrics.length * cells.length && part.clean.length === metrics.length * group.pairs.length;
     if (!fits) throw new SextantError("request", `done: part ${part.index} is of another sweep, or of this one with another memoryBudget`);
+    for (const { pair, counterfactual } of cells) this.#isRun[counterfactual * pairs.length + pair] = 1;
     metrics.forEach((_, metric) => {
       cells.forEach(({ pair, counterfactual }, i) => {
         this.#values[metric]![counterfactual * pairs.length + pair] = part.values[metric * cells.length + i]!;
@@ -216,7 +229,7 @@ class Table {
       metrics.map(({ name }, metric) => {
         const [clean, corrupted] = [this.#clean[metric]!, this.#corrupted[metric]!];
         const values = this.#values[metric]!.map((value, i) => {
-          if (!Number.isNaN(value)) return value;
+          if (this.#isRun[i]) return value;
           const pair = i % pairs.length;
           return must(pairs[pair], "a pair").cleanIs === "base" ? clean[pair]! : corrupted[pair]!;
         });

@@ -72,6 +72,11 @@ export class Schedule {
     return this.#byAddress.get(address) ?? [];
   }
 
+  /** Whether a variant has edits at an address. */
+  isEdited(variant: number, address: string): boolean {
+    return must(this.variants[variant], "a variant").edits.some(({ place }) => place.address === address);
+  }
+
   /** The addresses of a layer (undefined: outside the layers) at which something is edited, in forward order. */
   placesIn(layer: number | undefined): Place[] {
     const places = new Map<string, Place>();
