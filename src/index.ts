@@ -101,7 +101,8 @@ export {
 export { effectsOf, type Effect, type EffectOptions, type Effects, type Guard } from "./analyses/sweeps/effects.js";
 export { patchPaths, type PathOptions, type PathRequest, type Receiver } from "./analyses/sweeps/path.js";
 export { keepOneIn, leaveOneOut, meanActivations, resampled, type Component, type MeanRequest } from "./analyses/sweeps/ablation.js";
-export { logSumExp, standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
+export { logSumExp } from "./base/log-sum-exp.js";
+export { standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
 
 // Statistics.
 export { bootstrapInterval, bootstrapIntervals, bootstrapRatioIntervals, type Interval } from "./base/bootstrap.js";

@@ -1,4 +1,5 @@
 /** @file What a vector of logits says about tokens: probabilities, ranks, the most probable ones. Sums in float64. */
+import { logSumExp } from "../base/log-sum-exp.js";
 
 /** One token under a distribution over the vocabulary. */
 export interface TokenStanding {
@@ -9,16 +10,6 @@ export interface TokenStanding {
   readonly probability: number;
   /** 1 for the most probable token; tokens of equal logit share the better rank. */
   readonly rank: number;
-}
-
-/** log Σ exp(logit), shifted by the largest logit so that nothing overflows. */
-export function logSumExp(logits: Float32Array): number {
-  let largest = -Infinity;
-  for (const logit of logits) if (logit > largest) largest = logit;
-  if (largest === -Infinity) return largest;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - largest);
-  return largest + Math.log(sum);
 }
 
 /** The `count` most probable tokens, best first; of equal ones the smaller id. */

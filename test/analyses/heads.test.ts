@@ -2,7 +2,8 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ablateHeads, headsOf, patternOf, scoreHead, scoreHeads } from "../../src/analyses/heads.js";
-import { logSumExp, standingOf, topTokens } from "../../src/analyses/probabilities.js";
+import { standingOf, topTokens } from "../../src/analyses/probabilities.js";
+import { logSumExp } from "../../src/base/log-sum-exp.js";
 import { tensor, type Tensor } from "../../src/base/tensor.js";
 import { loadModel } from "../../src/runtime/load.js";
 import type { Model } from "../../src/runtime/model.js";

@@ -3,6 +3,7 @@
  * are of any of them, logit differences of their means. Sums in float64.
  */
 import { refuse, SextantError } from "../../base/errors.js";
+import { logSumExp } from "../../base/log-sum-exp.js";
 import { describeJson } from "../../formats/json.js";
 import type { PreparedPair } from "./pairs.js";
 import type { MetricName, SweepOptions } from "./request.js";
@@ -127,15 +128,6 @@ function finite(value: unknown, name: string): number {
 
 function meanOf(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function logSumExp(logits: ArrayLike<number>): number {
-  let top = -Infinity;
-  for (let i = 0; i < logits.length; i++) top = Math.max(top, logits[i]!);
-  if (top === -Infinity) return top;
-  let sum = 0;
-  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i]! - top);
-  return top + Math.log(sum);
 }
 
 /** Log-probabilities, in nats. */
