@@ -66,7 +66,7 @@ export class SessionPool {
   async #end(entries: readonly Entry[]): Promise<void> {
     this.#forget(entries);
     const open = await Promise.allSettled(entries.map(({ session }) => session));
-    await Promise.all(open.map((result) => (result.status === "fulfilled" ? result.value.close() : undefined)));
+    for (const result of open) if (result.status === "fulfilled") await result.value.close();
   }
 
   #forget(entries: readonly Entry[]): void {

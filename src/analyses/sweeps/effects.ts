@@ -74,45 +74,71 @@ const ENOUGH_PAIRS = 6;
 
 /** Effects of all counterfactuals of a sweep on one metric. */
 export function effectsOf(metric: SweptMetric, options: EffectOptions): Effects {
-  const { edited, least = 0.05, level = 0.05, seed = 0, resamples } = options;
-  const pairs = metric.clean.length;
-  const before = (edited === "clean" ? metric.clean : metric.corrupted) ?? metric.clean;
-  const series = Array.from({ length: metric.values.length / pairs }, (_, cell) =>
-    metric.values.subarray(cell * pairs, (cell + 1) * pairs),
-  );
-  const differences = series.map((values) => values.map((value, pair) => value - before[pair]!));
-  const effects = differences.map((values) => mean(values));
-  const gaps = metric.corrupted && metric.clean.map((value, pair) => value - metric.corrupted![pair]!);
-  const gap = gaps && mean(gaps);
+  const { least = 0.05, level = 0.05 } = options;
+  const found = seriesOf(metric, options);
+  const { effects, gap, series, restored } = found;
   const scale = gap === undefined ? Math.max(...effects.map(Math.abs)) : Math.abs(gap);
-  const sampling = { seed, ...(resamples && { resamples }) };
-  const normalise = gaps !== undefined && gap !== 0;
-  const restored = metric.corrupted && series.map((values) => values.map((value, pair) => value - metric.corrupted![pair]!));
-  const intervals =
-    pairs < 2 ? [] : normalise && restored ? bootstrapRatioIntervals(restored, gaps, sampling) : bootstrapIntervals(differences, sampling);
-  const p = pairs < 2 ? undefined : signFlipTests(differences, sampling);
-  const q = p && benjaminiHochberg(p);
-  const cells = series.map((values, cell): Effect => {
-    const reaches = scale > 0 && Math.abs(effects[cell]!) >= least * scale;
-    const isLikely = q === undefined || pairs < ENOUGH_PAIRS || (q[cell] ?? 1) <= level;
-    return {
-      value: mean(values),
-      ...(normalise && restored && { normalised: mean(restored[cell]!) / gap! }),
-      effect: effects[cell]!,
-      ...(intervals[cell] && { interval: intervals[cell] }),
-      ...(p && { p: p[cell]! }),
-      ...(q?.[cell] !== undefined && { q: q[cell] }),
-      isMarked: reaches && isLikely,
-    };
-  });
+  const { intervals, p, q } = testsOf(found, options);
+  const isLikely = (cell: number): boolean => q === undefined || series[0]!.length < ENOUGH_PAIRS || (q[cell] ?? 1) <= level;
+  const cells = series.map((values, cell): Effect => ({
+    value: mean(values),
+    ...(restored && gap && { normalised: mean(restored[cell]!) / gap }),
+    effect: effects[cell]!,
+    ...(intervals[cell] && { interval: intervals[cell] }),
+    ...(p && { p: p[cell]! }),
+    ...(q?.[cell] !== undefined && { q: q[cell] }),
+    isMarked: scale > 0 && Math.abs(effects[cell]!) >= least * scale && isLikely(cell),
+  }));
   const corrupted = metric.corrupted && mean(metric.corrupted);
+  const guard = guardOf({ gaps: found.gaps, effects, least, scale });
+  return { pairs: metric.clean.length, clean: mean(metric.clean), ...(corrupted !== undefined && { corrupted }), cells, guard };
+}
+
+/** Values of a metric, cell by cell, in the ways that they are looked at: one value a pair. */
+interface Series {
+  readonly series: readonly Float64Array[];
+  /** Less the unedited run's. */
+  readonly differences: readonly Float64Array[];
+  /** Means of the differences. */
+  readonly effects: readonly number[];
+  /** Less the corrupted run's. */
+  readonly restored: readonly Float64Array[] | undefined;
+  /** Clean less corrupted, and its mean. */
+  readonly gaps: Float64Array | undefined;
+  readonly gap: number | undefined;
+}
+
+function seriesOf({ clean, corrupted, values }: SweptMetric, { edited }: EffectOptions): Series {
+  const pairs = clean.length;
+  const before = (edited === "clean" ? clean : corrupted) ?? clean;
+  const series = Array.from({ length: values.length / pairs }, (_, cell) => values.subarray(cell * pairs, (cell + 1) * pairs));
+  const less = (of: Float64Array, other: Float64Array): Float64Array => of.map((value, pair) => value - other[pair]!);
+  const differences = series.map((one) => less(one, before));
+  const gaps = corrupted && less(clean, corrupted);
   return {
-    pairs,
-    clean: mean(metric.clean),
-    ...(corrupted !== undefined && { corrupted }),
-    cells,
-    guard: guardOf({ gaps, effects, least, scale }),
+    series,
+    differences,
+    effects: differences.map((one) => mean(one)),
+    restored: corrupted && series.map((one) => less(one, corrupted)),
+    gaps,
+    gap: gaps && mean(gaps),
   };
+}
+
+interface Tests {
+  readonly intervals: readonly (Interval | undefined)[];
+  readonly p?: readonly number[];
+  readonly q?: readonly (number | undefined)[];
+}
+
+/** Intervals and tests over pairs; none for a single pair. */
+function testsOf({ series, differences, restored, gaps, gap }: Series, { seed = 0, resamples }: EffectOptions): Tests {
+  if ((series[0]?.length ?? 0) < 2) return { intervals: [] };
+  const sampling = { seed, ...(resamples && { resamples }) };
+  const isRatio = restored !== undefined && gaps !== undefined && gap !== 0;
+  const intervals = isRatio ? bootstrapRatioIntervals(restored, gaps, sampling) : bootstrapIntervals(differences, sampling);
+  const p = signFlipTests(differences, sampling);
+  return { intervals, p, q: benjaminiHochberg(p) };
 }
 
 /** The smallest difference of two float32 runs that is not rounding. */

@@ -48,7 +48,7 @@ export interface GridRequest {
   readonly positions?: readonly GridPosition[];
   readonly heads?: readonly number[];
   readonly units?: readonly number[];
-  /** Default: the measured position. */
+  /** Default: the measured position; where they are an axis, every position as above. */
   readonly queries?: readonly GridPosition[];
   readonly keys?: readonly GridPosition[];
 }
@@ -122,6 +122,12 @@ function axesOf(
   const possible: readonly GridAxis[] = isEdges ? ["head", "query", "key"] : hasHeads(point) ? ["pos", "head", "unit"] : ["pos", "unit"];
   const stray = by.find((axis, i) => !possible.includes(axis) || by.indexOf(axis) !== i);
   if (stray) throw new SextantError("request", `a grid of ${point} can go by ${possible.join(", ")}, each once; got ${by.join(",")}`);
+  const idle = (Object.keys(FIELDS) as GridAxis[]).find((axis) => !possible.includes(axis) && request[FIELDS[axis]] !== undefined);
+  if (idle)
+    throw new SextantError(
+      "request",
+      `a grid of ${point} takes ${possible.map((axis) => FIELDS[axis]).join(", ")}; it has no ${FIELDS[idle]}`,
+    );
   return by.map((axis) => ({ choices: choicesOf(axis, { spec, pairs, request }) }));
 }
 
@@ -158,11 +164,11 @@ function choicesOf(
         ),
       ).map((unit) => ({ tick: unit, selector: { units: [unit] } }));
     case "pos":
-      return spots(request.positions ?? everyPosition(pairs), "positions");
+      return spots(request.positions ?? everyPosition(pairs), FIELDS.pos);
     case "query":
-      return spots(request.queries ?? everyPosition(pairs), "queries");
+      return spots(request.queries ?? everyPosition(pairs), FIELDS.query);
     case "key":
-      return spots(request.keys ?? everyPosition(pairs), "keys");
+      return spots(request.keys ?? everyPosition(pairs), FIELDS.key);
   }
 }
 
@@ -195,22 +201,21 @@ function everyPosition(pairs: readonly SweepPair[]): number[] {
   return Array.from({ length: longest }, (_, position) => position);
 }
 
-/** What is selected in every cell alike. */
-function fixedSelector({ point, by, positions, heads, units, queries, keys }: GridRequest): SweepSelector {
-  const list = (given: readonly GridPosition[]): (number | string)[] =>
-    given.flatMap((one) => (typeof one === "object" ? one.positions : [one]));
-  if (pointRow(point).axes.includes("key")) {
-    return {
-      ...(!by.includes("head") && heads && { heads }),
-      ...(!by.includes("query") && { queries: queries ? list(queries) : ["end"] }),
-      ...(!by.includes("key") && keys && { keys: list(keys) }),
-    };
-  }
-  return {
-    ...(!by.includes("pos") && positions && { positions: list(positions) }),
-    ...(!by.includes("head") && heads && { heads }),
-    ...(!by.includes("unit") && units && { units }),
-  };
+/** Selectors by the axis that they belong to: what a grid has no axis for is selected in every cell alike. */
+const FIELDS = { pos: "positions", head: "heads", unit: "units", query: "queries", key: "keys" } as const satisfies Record<
+  GridAxis,
+  string
+>;
+
+function fixedSelector(request: GridRequest): SweepSelector {
+  const isEdges = pointRow(request.point).axes.includes("key");
+  const axes: readonly GridAxis[] = isEdges ? ["head", "query", "key"] : ["pos", "head", "unit"];
+  const fixed = axes.flatMap((axis) => {
+    const given: readonly GridPosition[] | undefined = request[FIELDS[axis]] ?? (axis === "query" ? ["end"] : undefined);
+    if (request.by.includes(axis) || !given) return [];
+    return [[FIELDS[axis], given.flatMap((one) => (typeof one === "object" ? one.positions : [one]))] as const];
+  });
+  return Object.fromEntries(fixed);
 }
 
 function editAt(at: string, selector: SweepSelector, operation: GridOperation): SweepEdit {

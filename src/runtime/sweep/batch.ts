@@ -184,8 +184,8 @@ function blockOf(data: Float32Array, { count, from, to }: { count: number; from:
 }
 
 /** Whole numbers, which a session does not write to where they are wanted. */
-function appended(before: TensorData | undefined, { data, release }: Held): TensorData {
-  const all = Int32Array.from([...(before ?? []), ...data]);
-  release();
+function appended(before: TensorData | undefined, part: Held): TensorData {
+  const all = Int32Array.from([...(before ?? []), ...part.data]);
+  part.release();
   return all;
 }

@@ -3,12 +3,12 @@
  * nothing is refused. The result says for each pair what is changed where, and which cells cannot change anything.
  */
 import { refuse, SextantError } from "../../base/errors.js";
-import { describeJson, isJsonObject } from "../../formats/json.js";
+import { describeJson, isJsonObject, type JsonObject } from "../../formats/json.js";
 import { inForwardOrder, stageOf, type Place } from "../../models/address.js";
 import { pointRow } from "../../models/points.js";
 import { axisLength, axisSizes } from "../../models/sizes.js";
 import type { ModelSpec } from "../../models/spec.js";
-import { basisOf, operationOn, type VectorOperation } from "../apply-edit.js";
+import { basisOf, operationOn, type Target, type VectorOperation } from "../apply-edit.js";
 import { checkEdit } from "../check-edit.js";
 import type { Edit } from "../edit.js";
 import { checkExperts, checkSelectors, chosen, edgesAt, placeOf } from "../prepare-edits.js";
@@ -54,10 +54,13 @@ export function prepareCounterfactuals(list: readonly Counterfactual[], context:
 }
 
 function prepareOne(counterfactual: Counterfactual, where: string, context: Context): PreparedCounterfactual {
-  const { edits, freeze = [] } = isJsonObject(counterfactual) ? counterfactual : ({} as Partial<Counterfactual>);
+  const { edits, freeze = [], ...rest } = isJsonObject(counterfactual) ? counterfactual : ({} as Partial<Counterfactual>);
   if (!Array.isArray(edits) || edits.length === 0) throw new SextantError("request", `${where}: edits must be a list of at least one`);
   if (!Array.isArray(freeze))
     throw new SextantError("request", `${where}: freeze must be a list of addresses, got ${describeJson(freeze)}`);
+  const [stray] = Object.keys(rest);
+  if (stray !== undefined)
+    throw new SextantError("request", `${where}: a counterfactual has no field ${JSON.stringify(stray)}; it takes edits and freeze`);
   const changing = edits.map((edit: unknown, i) => prepareCellEdit(edit, `${where}.edits[${i}]`, context));
   const holding = freeze.map((at: string, i) => prepareCellEdit({ at, op: "patch", run: "base" }, `${where}.freeze[${i}]`, context));
   const all = [...changing, ...holding];
@@ -83,21 +86,11 @@ function prepareCellEdit(given: unknown, where: string, context: Context): CellE
   const sizes = axisSizes(spec, place);
   const { isEdges, window, hasSinks } = edgesAt(spec, place);
   checkSelectors(edit, { where: at, isEdges, hasHeads: sizes.heads !== undefined });
-  const target = { where: at, place, sizes, isEdges, hasSinks };
-  const isPatch = edit.op === "patch";
-  if (isPatch && edit.basis !== undefined && (isEdges || row.dtype === "int32")) throw noSubspace(at, isEdges);
-  const change: Change = isPatch
-    ? { kind: "patch", run: edit.run ?? "source", basis: edit.basis && basisOf(edit.basis, target) }
-    : { kind: "operation", operation: operationOn(plainEdit(edit), target) };
-  if (!isPatch && row.dtype === "int32") checkExperts(plainEdit(edit), axisLength(spec, "expert", place.layer), at);
+  const change = changeOf(edit, { where: at, place, sizes, isEdges, hasSinks }, spec);
   const selectedAt = isEdges ? edit.queries : edit.positions;
+  const patch = edit.op === "patch" ? edit : undefined;
   const selected = pairs.map((pair) =>
-    resolvePositions(pair, {
-      where: `${at}: ${isEdges ? "queries" : "positions"}`,
-      positions: selectedAt,
-      patch: isPatch ? edit : undefined,
-      isEdges,
-    }),
+    resolvePositions(pair, { where: `${at}: ${isEdges ? "queries" : "positions"}`, positions: selectedAt, patch, isEdges }),
   );
   const keys = pairs.map((pair) => keysOf(pair, edit, `${at}: keys`));
   const prepared = {
@@ -112,13 +105,25 @@ function prepareCellEdit(given: unknown, where: string, context: Context): CellE
   return prepared;
 }
 
+/** What an edit does to a vector. */
+function changeOf(edit: SweepEdit, target: Target, spec: ModelSpec): Change {
+  const { where, place, isEdges } = target;
+  const isIndices = pointRow(place.point).dtype === "int32";
+  if (edit.op === "patch") {
+    if (edit.basis !== undefined && (isEdges || isIndices)) throw noSubspace(where, isEdges);
+    return { kind: "patch", run: edit.run ?? "source", basis: edit.basis && basisOf(edit.basis, target) };
+  }
+  if (isIndices) checkExperts(plainEdit(edit), axisLength(spec, "expert", place.layer), where);
+  return { kind: "operation", operation: operationOn(plainEdit(edit), target) };
+}
+
 function noSubspace(where: string, isEdges: boolean): SextantError {
   const why = isEdges ? "the point's last axis is the key, which has no fixed width" : "the point holds indices";
   return refuse({ what: `${where}: cannot patch in a subspace here`, why, instead: "patch without a basis" }, "request");
 }
 
 /** The edit without the selectors that may hold names, as every other request has it. */
-function plainEdit({ positions, queries, keys, ...rest }: SweepEdit): Edit {
+function plainEdit({ positions: _positions, queries: _queries, keys: _keys, ...rest }: SweepEdit): Edit {
   return rest as Edit;
 }
 
@@ -131,18 +136,25 @@ function checkShape(given: unknown, where: string): SweepEdit {
   const { positions } = given;
   if (positions !== undefined && !isJsonObject(positions)) checkNames(positions, `${where}: positions`);
   if (given["rows"] !== undefined) throw fail("a counterfactual has no rows: it holds for every pair");
+  if (given["on"] !== undefined || given["steps"] !== undefined)
+    throw fail("on and steps are for generation, and a sweep generates nothing");
   if (given["op"] !== "patch") {
     const { queries: _queries, keys: _keys, positions: spots, ...rest } = given;
     checkEdit({ ...rest, ...(isJsonObject(spots) && { positions: spots }) }, where);
     return given as unknown as SweepEdit;
   }
+  checkPatch(given, where);
+  return given as unknown as SweepEdit;
+}
+
+function checkPatch(given: JsonObject, where: string): void {
+  const fail = (what: string): SextantError => new SextantError("request", `${where}: ${what}`);
   const stray = Object.keys(given).find((name) => !PATCH_FIELDS.includes(name));
   if (stray !== undefined) throw fail(`patch has no field ${JSON.stringify(stray)}; it takes ${PATCH_FIELDS.join(", ")}`);
   if (typeof given["at"] !== "string") throw fail(`at must be an address, got ${describeJson(given["at"])}`);
   const { run, basis } = given as Partial<Patch>;
   if (run !== undefined && run !== "source" && run !== "base") throw fail(`run must be "source" or "base", got ${describeJson(run)}`);
   if (basis !== undefined) checkEdit({ at: given["at"], op: "project_out", basis }, where);
-  return given as unknown as SweepEdit;
 }
 
 function checkNames(value: unknown, where: string): void {

@@ -200,7 +200,7 @@ export class March {
     const { engine, schedule, reader } = this.#plan;
     const { attention } = must(engine.spec.layers[layer], `layer ${layer}`);
     const before = batch.rows;
-    const isFrozen = (variant: number): boolean => this.#variant(variant).frozen?.attention.has(layer) ?? false;
+    const isFrozen = (variant: number): boolean => this.#skipsAttention(variant, layer);
     const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), this.#baseOf);
     const [k, v] = [batch.data(idOf(chain, "rot_k")), batch.data(idOf(chain, "v"))];
     const needed = new Set(chain.slice(at + 1).flatMap(({ graph }) => graph.inputs.map(({ id }) => id)));
@@ -244,14 +244,19 @@ export class March {
   /** The positions that a variant has behind attention: all that see one that differs, and those whose edges are edited. */
   #queries(variant: number, at: { layer: number; before: Rows; places: readonly Place[] }): Int32Array {
     const { layer, before, places } = at;
-    const { cell, frozen, pair } = this.#variant(variant);
+    const { cell, pair } = this.#variant(variant);
     const own = before.of(variant);
     if (!cell) return own;
     const { attention } = must(this.#plan.engine.spec.layers[layer], `layer ${layer}`);
     const end = must(this.#plan.pairs[pair], "a pair").base.length;
     const edited = places.flatMap(({ address }) => this.#plan.schedule.joining(variant, address));
-    const all = frozen?.attention.has(layer) ? own : union(seeing(own, end, attention.window), edited);
+    const all = this.#skipsAttention(variant, layer) ? own : union(seeing(own, end, attention.window), edited);
     return this.#isNarrow(layer) ? all.filter((position) => position === end - 1) : all;
+  }
+
+  /** Whether a variant's attention is left out: its output is held at the base's, and nobody reads what leads to it. */
+  #skipsAttention(variant: number, layer: number): boolean {
+    return this.#variant(variant).frozen?.attention.has(layer) === true && this.#plan.reader.placesIn(layer).length === 0;
   }
 
   /** Whether behind attention of a layer only the measured position is needed. */

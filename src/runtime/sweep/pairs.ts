@@ -1,6 +1,7 @@
 /** @file The pairs of a sweep held against the model: which prompt is edited, which one values come from, names of positions, answers. */
 import { SextantError } from "../../base/errors.js";
 import { describeJson, isJsonObject } from "../../formats/json.js";
+import { dependsOnLength } from "../../models/rotary.js";
 import type { ModelSpec } from "../../models/spec.js";
 import { checkTokens } from "../check-request.js";
 import type { Answer, Span, SweepPair, SweepRequest } from "./request.js";
@@ -23,7 +24,7 @@ export interface PreparedPair {
   readonly sourceSide: Side | undefined;
   /** Which of the two is the clean one. */
   readonly cleanIs: "base" | "source";
-  /** The first position at which the tokens differ. */
+  /** The first position at which the two unedited runs may differ. */
   readonly firstDifference: number;
   readonly answer: readonly number[];
   readonly wrong: readonly number[];
@@ -51,11 +52,7 @@ export function preparePairs(spec: ModelSpec, request: SweepRequest): PreparedPa
 function preparePair(spec: ModelSpec, pair: SweepPair, { request, where }: { request: SweepRequest; where: string }): PreparedPair {
   const clean = sideOf(pair, "clean", { at: request.at, where });
   const corrupted = pair.corrupted && sideOf(pair, "corrupted", { at: request.at, where });
-  const direction = request.direction ?? (corrupted ? "denoise" : "noise");
-  if (direction !== "denoise" && direction !== "noise")
-    throw new SextantError("request", `direction must be "denoise" or "noise", got ${describeJson(direction)}`);
-  if (direction === "denoise" && !corrupted)
-    throw new SextantError("request", `${where}: there is no corrupted prompt to restore; leave the direction out, or say "noise"`);
+  const direction = directionOf(request, corrupted !== undefined, where);
   const [baseSide, sourceSide] = direction === "denoise" && corrupted ? [corrupted, clean] : [clean, corrupted];
   return {
     base: baseSide.tokens.slice(0, baseSide.at + 1),
@@ -63,10 +60,19 @@ function preparePair(spec: ModelSpec, pair: SweepPair, { request, where }: { req
     source: sourceSide?.tokens,
     sourceSide,
     cleanIs: direction === "denoise" ? "source" : "base",
-    firstDifference: firstDifference(baseSide.tokens, sourceSide?.tokens ?? []),
+    firstDifference: firstDifference(spec, baseSide.tokens, sourceSide?.tokens ?? []),
     answer: answerOf(spec, pair.answer, `${where}: answer`),
     wrong: answerOf(spec, pair.wrong, `${where}: wrong`),
   };
+}
+
+function directionOf(request: SweepRequest, isPair: boolean, where: string): "denoise" | "noise" {
+  const direction = request.direction ?? (isPair ? "denoise" : "noise");
+  if (direction !== "denoise" && direction !== "noise")
+    throw new SextantError("request", `direction must be "denoise" or "noise", got ${describeJson(direction)}`);
+  if (direction === "denoise" && !isPair)
+    throw new SextantError("request", `${where}: there is no corrupted prompt to restore; leave the direction out, or say "noise"`);
+  return direction;
 }
 
 function sideOf(pair: SweepPair, which: "clean" | "corrupted", options: { at: SweepRequest["at"]; where: string }): Side {
@@ -110,7 +116,9 @@ function answerOf(spec: ModelSpec, answer: Answer | undefined, where: string): n
   return [...tokens];
 }
 
-function firstDifference(a: readonly number[], b: readonly number[]): number {
+/** Where some rotary embedding depends on a prompt's length, prompts of other lengths differ from the start. */
+function firstDifference(spec: ModelSpec, a: readonly number[], b: readonly number[]): number {
+  if (a.length !== b.length && spec.rotaries.some(({ rope }) => dependsOnLength(rope))) return 0;
   const index = a.findIndex((token, i) => token !== b[i]);
   return index === -1 ? a.length : index;
 }

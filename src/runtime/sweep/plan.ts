@@ -39,6 +39,8 @@ export interface PlanRequest {
   readonly measuredOnly: boolean;
   /** Whether every logit is needed, not only those of the answers. */
   readonly allLogits: boolean;
+  /** Whether cells that cannot change anything are wanted, too, since something is read in every one. */
+  readonly keepsUnchanged: boolean;
   /** Bytes to work in. */
   readonly budget: number;
 }
@@ -59,12 +61,18 @@ interface Extent extends Cell {
   readonly rows: number;
 }
 
+/** The extent of a cell that never differs. */
+const UNCHANGED = { layer: Infinity, point: 0, position: 0, width: 0, rows: 0 };
+
 /** The parts of a sweep. */
 export function planSweep(request: PlanRequest): Plan {
   const { pairs, counterfactuals } = request;
   const limit = Math.max(64, Math.min(MOST_ROWS, Math.floor(request.budget / bytesPerRow(request.spec))));
   const extents = pairs.map((pair, index) =>
-    counterfactuals.flatMap((counterfactual, i) => extentOf(counterfactual, { pair, index, counterfactual: i }) ?? []),
+    counterfactuals.flatMap((counterfactual, i) => {
+      const cell = { pair: index, counterfactual: i };
+      return extentOf(counterfactual, { pair, index, counterfactual: i }) ?? (request.keepsUnchanged ? { ...cell, ...UNCHANGED } : []);
+    }),
   );
   const groups: PairGroup[] = [];
   let [open, rows]: [number[], number] = [[], 0];
@@ -151,7 +159,7 @@ function forecastOf(
   { extents, limit }: { extents: readonly (readonly Extent[])[]; limit: number },
 ): Omit<SweepForecast, "ms"> {
   const { spec, pairs, counterfactuals, until, measuredOnly, allLogits } = request;
-  const run = extents.flat();
+  const run = extents.flat().filter(({ rows }) => rows > 0);
   const cells = pairs.length * counterfactuals.length;
   const parts = groups.reduce((total, group) => total + group.parts.length, 0);
   const logits = measuredOnly || until === spec.layers.length ? unembedFlops(spec, allLogits ? spec.vocabOut : 2) : 0;

@@ -52,7 +52,8 @@ export function prepareSweep(
   const until = metrics.length > 0 ? depth : blocksUpTo(spec, reads);
   const measuredOnly = metrics.length > 0 && !reads.some(({ layer }) => layer === depth - 1);
   const allLogits = metrics.some(({ needs }) => needs === "all");
-  const plan = planSweep({ spec, pairs, counterfactuals, until, measuredOnly, allLogits, budget: memoryBudget });
+  const keepsUnchanged = reads.length > 0;
+  const plan = planSweep({ spec, pairs, counterfactuals, until, measuredOnly, allLogits, keepsUnchanged, budget: memoryBudget });
   return { pairs, counterfactuals, metrics, reads, until, measuredOnly, plan };
 }
 
@@ -87,7 +88,7 @@ export function refuseLargeSweep(sweep: PreparedSweep, spec: ModelSpec, limit: n
 /** A plain run that reads as much as each counterfactual does. */
 function readsOf({ reads }: PreparedSweep, lengths: readonly number[]): ForwardRequest {
   const longest = Math.max(...lengths);
-  return { tokens: lengths.map(() => new Array<number>(longest).fill(0)), read: reads.map(({ address }) => address), logits: false };
+  return { tokens: lengths.map(() => Array.from({ length: longest }, () => 0)), read: reads.map(({ address }) => address), logits: false };
 }
 
 /** A sweep's result without its cost, and what it computed. */
