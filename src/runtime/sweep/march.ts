@@ -9,25 +9,24 @@ import type { TensorData } from "../../base/tensor.js";
 import type { Place } from "../../models/address.js";
 import { STREAM } from "../../models/block.js";
 import { POINT_NAMES, type PointName } from "../../models/points.js";
-import { rotaryTables } from "../../models/rotary.js";
 import { axisSizes } from "../../models/sizes.js";
-import type { LayerSpec } from "../../models/spec.js";
 import { throwIfAborted, type Engine } from "../engine.js";
 import { outputFlops, projectionFlops } from "../forecast.js";
 import type { Chain, Link, Stage } from "../stage.js";
 import { attend } from "./attend.js";
 import { Batch } from "./batch.js";
+import { Carried } from "./carried.js";
 import { changeRows } from "./change-rows.js";
-import type { PreparedPair } from "./pairs.js";
+import { anchoredRows, embedRows } from "./embed-rows.js";
+import { feedRotary } from "./feed-rotary.js";
 import type { Reader } from "./reader.js";
-import { regroup, Rows, union } from "./rows.js";
+import { regroup, union, type Rows } from "./rows.js";
 import { Scratch } from "./scratch.js";
-import type { Schedule, Variant } from "./variants.js";
+import type { Schedule } from "./variants.js";
 
 /** What a march needs to know. */
 export interface MarchPlan {
   readonly engine: Engine;
-  readonly pairs: readonly PreparedPair[];
   readonly schedule: Schedule;
   /** First block that is not run. */
   readonly until: number;
@@ -44,14 +43,12 @@ export interface MarchPlan {
 
 /** Name of the stream among a batch's values. */
 const RESID = STREAM.in;
-const EMBEDDING: readonly PointName[] = ["embed", "pos_embed"];
 const EDGES: readonly PointName[] = ["attn_scores", "pattern"];
 const isBefore = ({ point }: Place, than: PointName): boolean => POINT_NAMES.indexOf(point) < POINT_NAMES.indexOf(than);
 
 export class March {
   readonly #plan: MarchPlan;
-  /** Variants that a run of frozen blocks leaves as they are: their rows' difference from the base's. */
-  readonly #carried = new Map<number, { readonly positions: Int32Array; readonly delta: Float32Array }>();
+  readonly #carried: Carried;
   /** Streams of base and source rows that were to be kept, by layer. */
   readonly kept = new Map<number, Float32Array>();
   readonly #scratch = new Scratch();
@@ -60,88 +57,28 @@ export class March {
 
   constructor(plan: MarchPlan) {
     this.#plan = plan;
+    this.#carried = new Carried({ ...plan, spec: plan.engine.spec });
   }
 
   /** The rows behind the last block that is run; their stream is the value `resid`. */
   async run(): Promise<Batch> {
     const { from, until, signal, onLayer } = this.#plan;
-    let batch = from ? this.#resumed(from.stream) : await this.#embedded();
+    let batch = from ? this.#resumed(from.stream) : await embedRows({ ...this.#plan, scratch: this.#scratch });
     for (let layer = from?.layer ?? 0; layer < until; layer++) {
       throwIfAborted(signal);
       batch = await this.#block(layer, batch);
       onLayer?.();
     }
-    return this.#settle(batch, until);
-  }
-
-  #variant(variant: number): Variant {
-    return must(this.#plan.schedule.variants[variant], `variant ${variant}`);
-  }
-
-  #tokensOf(variant: number): readonly number[] {
-    const { pair, base, source } = this.#variant(variant);
-    const prepared = must(this.#plan.pairs[pair], `pair ${pair}`);
-    return variant === source && source !== base ? must(prepared.source, "the source") : prepared.base;
-  }
-
-  readonly #baseOf = (variant: number): number => this.#variant(variant).base;
-
-  /** Rows of base and source alone, and of variants whatever `positionsOf` says. */
-  #anchored(positionsOf: (variant: number) => Int32Array): Rows {
-    return new Rows(
-      this.#plan.schedule.variants.map(({ cell }, variant) =>
-        cell ? positionsOf(variant) : Int32Array.from(this.#tokensOf(variant), (_, position) => position),
-      ),
-    );
+    this.#carried.settle(batch, until);
+    return batch;
   }
 
   #resumed(stream: Float32Array): Batch {
-    const batch = new Batch(
-      this.#anchored(() => new Int32Array(0)),
-      this.#scratch,
-    );
-    batch.put(RESID, stream.slice(), { tail: [this.#plan.engine.spec.dModel] });
+    const { schedule, engine } = this.#plan;
+    const rows = anchoredRows(schedule, () => new Int32Array(0));
+    const batch = new Batch(rows, this.#scratch);
+    batch.put(RESID, stream.slice(), { tail: [engine.spec.dModel] });
     return batch;
-  }
-
-  /** The embedded stream; variants edited there have rows already. */
-  async #embedded(): Promise<Batch> {
-    const { engine, schedule, reader } = this.#plan;
-    const places = schedule.placesIn(undefined).filter(({ point }) => EMBEDDING.includes(point));
-    const joins = (variant: number): Int32Array =>
-      union(
-        new Int32Array(0),
-        places.flatMap(({ address }) => schedule.joining(variant, address)),
-      );
-    const batch = new Batch(this.#anchored(joins), this.#scratch);
-    const [tokens, positions] = [new BigInt64Array(batch.rows.count), new BigInt64Array(batch.rows.count)];
-    this.#eachRow(batch.rows, (row, variant, position) => {
-      tokens[row] = BigInt(must(this.#tokensOf(variant)[position], "a token"));
-      positions[row] = BigInt(position);
-    });
-    const dims = [batch.rows.count];
-    const feeds = { tokens: { data: tokens, dims }, ...(engine.spec.embedding.positions && { positions: { data: positions, dims } }) };
-    const changes = new Map(
-      places.map((place) => [
-        place.point as string,
-        <T extends { data: TensorData }>(value: T): T => {
-          this.#change(batch, place, value.data);
-          return value;
-        },
-      ]),
-    );
-    const read = reader.placesIn(undefined).filter(({ point }) => EMBEDDING.includes(point));
-    const wanted = [...read.map(({ point }) => point), STREAM.embedded];
-    const made = await engine.embedding.run({ feeds, wanted, ...(changes.size > 0 && { changes }) });
-    for (const place of read) reader.takeRows(place, batch.rows, must(made[place.point], place.address).data);
-    batch.put(RESID, must(made[STREAM.embedded], "the stream").data, { tail: [engine.spec.dModel] });
-    return batch;
-  }
-
-  #eachRow(rows: Rows, visit: (row: number, variant: number, position: number) => void): void {
-    for (let variant = 0; variant < rows.variants; variant++) {
-      rows.of(variant).forEach((position, i) => visit(rows.starts[variant]! + i, variant, position));
-    }
   }
 
   /** One block: the batch in front of it becomes the batch behind it. */
@@ -149,7 +86,7 @@ export class March {
     const { engine, schedule, reader, keepAt } = this.#plan;
     const spec = must(engine.spec.layers[layer], `layer ${layer}`);
     if (keepAt?.has(layer)) this.#keep(layer, batch);
-    this.#settle(batch, layer);
+    this.#carried.settle(batch, layer);
     this.#edit(batch, this.#place("resid_pre", layer), RESID);
     const places = schedule
       .placesIn(layer)
@@ -160,7 +97,7 @@ export class March {
     const stops = [...inFront.map(({ point }) => [point]), ["rot_q", "rot_k", "v"], ["z"], ...behind.map(({ point }) => [point])];
     const chain = reader.placesIn(layer).length > 0 ? stage.chain(stops) : stage.chain(stops, ["resid_post"], flatFor(inFront));
     const step: Step = { layer, batch, stage, chain };
-    this.#feedRotary(batch, spec);
+    feedRotary(batch, layer, { spec: engine.spec, schedule });
     this.flops += batch.rows.count * projectionFlops(spec.attention);
     for (const [index, place] of inFront.entries()) await this.#link(step, index, place);
     await this.#link(step, inFront.length, undefined);
@@ -201,7 +138,7 @@ export class March {
     const { attention } = must(engine.spec.layers[layer], `layer ${layer}`);
     const before = batch.rows;
     const isFrozen = (variant: number): boolean => this.#skipsAttention(variant, layer);
-    const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), this.#baseOf);
+    const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), this.#plan.schedule.baseOf);
     const [k, v] = [batch.data(idOf(chain, "rot_k")), batch.data(idOf(chain, "v"))];
     const needed = new Set(chain.slice(at + 1).flatMap(({ graph }) => graph.inputs.map(({ id }) => id)));
     const queries = new Batch(before, this.#scratch);
@@ -244,19 +181,19 @@ export class March {
   /** The positions that a variant has behind attention: all that see one that differs, and those whose edges are edited. */
   #queries(variant: number, at: { layer: number; before: Rows; places: readonly Place[] }): Int32Array {
     const { layer, before, places } = at;
-    const { cell, pair } = this.#variant(variant);
+    const { schedule } = this.#plan;
     const own = before.of(variant);
-    if (!cell) return own;
+    if (!schedule.variant(variant).cell) return own;
     const { attention } = must(this.#plan.engine.spec.layers[layer], `layer ${layer}`);
-    const end = must(this.#plan.pairs[pair], "a pair").base.length;
-    const edited = places.flatMap(({ address }) => this.#plan.schedule.joining(variant, address));
+    const end = schedule.measuredAt(variant) + 1;
+    const edited = places.flatMap(({ address }) => schedule.joining(variant, address));
     const all = this.#skipsAttention(variant, layer) ? own : union(seeing(own, end, attention.window), edited);
     return this.#isNarrow(layer) ? all.filter((position) => position === end - 1) : all;
   }
 
   /** Whether a variant's attention is left out: its output is held at the base's, and nobody reads what leads to it. */
   #skipsAttention(variant: number, layer: number): boolean {
-    return this.#variant(variant).frozen?.attention.has(layer) === true && this.#plan.reader.placesIn(layer).length === 0;
+    return this.#plan.schedule.variant(variant).frozen?.attention.has(layer) === true && this.#plan.reader.placesIn(layer).length === 0;
   }
 
   /** Whether behind attention of a layer only the measured position is needed. */
@@ -266,16 +203,18 @@ export class March {
 
   /** Lets variants join at a place, applies their edits there, and reads it where it is the stream in front of a block. */
   #edit(batch: Batch, place: Place, id: string, isNarrow = false): void {
-    const { schedule, reader, pairs } = this.#plan;
+    const { schedule, reader } = this.#plan;
     const isEdited = schedule.at(place.address).length > 0;
     if (isEdited) {
       const joining = (variant: number): Int32Array => {
         const fresh = schedule.joining(variant, place.address);
-        const end = must(pairs[this.#variant(variant).pair], "a pair").base.length - 1;
+        const end = schedule.measuredAt(variant);
         return union(batch.rows.of(variant), isNarrow ? fresh.filter((position) => position === end) : fresh);
       };
       const joins = new Set(schedule.at(place.address));
-      batch.follow(regroup(batch.rows, (variant) => (joins.has(variant) ? joining(variant) : batch.rows.of(variant)), this.#baseOf));
+      batch.follow(
+        regroup(batch.rows, (variant) => (joins.has(variant) ? joining(variant) : batch.rows.of(variant)), this.#plan.schedule.baseOf),
+      );
       this.#change(batch, place, batch.data(id));
     }
     if (place.point === "resid_pre" && reader.wants(place)) reader.takeRows(place, batch.rows, batch.data(id));
@@ -289,84 +228,17 @@ export class March {
     return { address: `${point}.${layer}`, point, layer };
   }
 
-  #feedRotary(batch: Batch, { attention: { rotary } }: LayerSpec): void {
-    if (rotary === undefined) return;
-    const spec = must(this.#plan.engine.spec.rotaries[rotary], `rotary ${rotary}`);
-    const half = spec.dims / 2;
-    const { rows } = batch;
-    const [cos, sin] = [new Float32Array(rows.count * half), new Float32Array(rows.count * half)];
-    const known = new Map<string, ReturnType<typeof rotaryTables>>();
-    this.#eachRow(rows, (row, variant, position) => {
-      const { pair, base, source } = this.#variant(variant);
-      const length = this.#lengthOf(variant);
-      const key = `${pair},${variant === source && source !== base}`;
-      const tables = known.get(key) ?? rotaryTables(spec, [Int32Array.from({ length }, (_, i) => i)], [length]);
-      known.set(key, tables);
-      cos.set(tables.cos.subarray(position * half, (position + 1) * half), row * half);
-      sin.set(tables.sin.subarray(position * half, (position + 1) * half), row * half);
-    });
-    batch.put(`cos_${rotary}`, cos, { tail: [half] });
-    batch.put(`sin_${rotary}`, sin, { tail: [half] });
-  }
-
-  /** Tokens of the whole prompt: some rotary tables depend on it. */
-  #lengthOf(variant: number): number {
-    const { pair, base, source } = this.#variant(variant);
-    const { baseSide, sourceSide } = must(this.#plan.pairs[pair], "a pair");
-    return (variant === source && source !== base ? must(sourceSide, "the source") : baseSide).tokens.length;
-  }
-
   #keep(layer: number, batch: Batch): void {
     const anchors = regroup(
       batch.rows,
-      (variant) => (this.#variant(variant).cell ? new Int32Array(0) : batch.rows.of(variant)),
-      this.#baseOf,
+      (variant) => (this.#plan.schedule.variant(variant).cell ? new Int32Array(0) : batch.rows.of(variant)),
+      this.#plan.schedule.baseOf,
     );
     const copy = new Batch(batch.rows, this.#scratch);
     copy.put(RESID, batch.data(RESID), { tail: [this.#plan.engine.spec.dModel] });
     copy.follow(anchors);
     this.kept.set(layer, (copy.data(RESID) as Float32Array).slice());
     copy.keepOnly(new Set());
-  }
-
-  /** Takes out the variants that the block leaves as they are, and brings back those that it does not. */
-  #settle(batch: Batch, layer: number): Batch {
-    const { schedule, engine } = this.#plan;
-    const goes = new Set(schedule.variants.flatMap((_, i) => (batch.rows.of(i).length > 0 && this.#isCarriedBy(layer, i) ? [i] : [])));
-    const back = [...this.#carried.keys()].filter((i) => !this.#isCarriedBy(layer, i));
-    if (goes.size === 0 && back.length === 0) return batch;
-    for (const variant of goes) this.#carried.set(variant, this.#differenceOf(batch, variant));
-    const returning = new Map(back.map((variant) => [variant, must(this.#carried.get(variant), "a carried variant")] as const));
-    for (const variant of back) this.#carried.delete(variant);
-    const positionsOf = (variant: number): Int32Array =>
-      goes.has(variant) ? new Int32Array(0) : (returning.get(variant)?.positions ?? batch.rows.of(variant));
-    batch.follow(regroup(batch.rows, positionsOf, this.#baseOf));
-    const stream = batch.data(RESID);
-    for (const [variant, { delta }] of returning) {
-      const start = batch.rows.starts[variant]! * engine.spec.dModel;
-      delta.forEach((value, i) => (stream[start + i] = stream[start + i]! + value));
-    }
-    return batch;
-  }
-
-  /** How a variant's rows of the stream differ from its base's. */
-  #differenceOf(batch: Batch, variant: number): { positions: Int32Array; delta: Float32Array } {
-    const { dModel } = this.#plan.engine.spec;
-    const { rows } = batch;
-    const stream = batch.data(RESID);
-    const positions = rows.of(variant).slice();
-    const delta = new Float32Array(positions.length * dModel);
-    positions.forEach((position, i) => {
-      const [own, base] = [rows.starts[variant]! + i, rows.find(this.#baseOf(variant), position)];
-      for (let unit = 0; unit < dModel; unit++) delta[i * dModel + unit] = stream[own * dModel + unit]! - stream[base * dModel + unit]!;
-    });
-    return { positions, delta };
-  }
-
-  /** Whether a block passes a variant by (`passesUnchanged`), and nobody looks. */
-  #isCarriedBy(layer: number, variant: number): boolean {
-    const block = this.#plan.engine.spec.layers[layer];
-    return block !== undefined && this.#plan.reader.placesIn(layer).length === 0 && passesUnchanged(this.#variant(variant), layer, block);
   }
 }
 
@@ -376,13 +248,6 @@ interface Step {
   readonly batch: Batch;
   readonly stage: Stage;
   readonly chain: Chain;
-}
-
-/** Whether a block adds to a variant's stream what it adds to its base's: both its sublayers are frozen, and nothing else is edited. */
-function passesUnchanged({ cell, frozen, edits }: Variant, layer: number, block: LayerSpec): boolean {
-  if (!cell || !frozen?.attention.has(layer) || (block.mlp && !frozen.mlp.has(layer))) return false;
-  if (block.streamNorms || block.residualFromNorm) return false;
-  return edits.every(({ place }) => place.layer !== layer || place.point === "attn_out" || place.point === "mlp_out");
 }
 
 /** What only attention reads, which is told of heads by itself: its inputs, but for such as are edited, and read by the next link. */

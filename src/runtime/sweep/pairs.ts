@@ -80,6 +80,7 @@ function sideOf(pair: SweepPair, which: "clean" | "corrupted", options: { at: Sw
   const { at = -1, where } = options;
   const names = new Map<string, readonly number[]>();
   for (const [name, given] of Object.entries(pair.positions ?? {})) {
+    if (name === "end") throw new SextantError("request", `${where}: "end" is the measured position; give this position another name`);
     const span: Span = isJsonObject(given) && !Array.isArray(given) ? (given as { clean: Span; corrupted: Span })[which] : (given as Span);
     names.set(name, spanOf(span, tokens.length, `${where}: position ${JSON.stringify(name)} in the ${which} prompt`));
   }

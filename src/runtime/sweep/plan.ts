@@ -143,6 +143,11 @@ function anchorRows({ base, source }: PreparedPair): number {
   return base.length + (source?.length ?? 0);
 }
 
+/** Layers behind the first in front of which parts of a group start. */
+export function startsOf({ parts }: PairGroup, until: number): number[] {
+  return parts.length === 1 ? [] : parts.map(({ from }) => from).filter((from) => from > 0 && from < until);
+}
+
 /** Bytes that one row takes between links, where most of its values are alive. */
 function bytesPerRow({ dModel, layers }: ModelSpec): number {
   const widest = Math.max(
@@ -166,14 +171,13 @@ function forecastOf(
   const blocks = (pair: PreparedPair, from: number): number =>
     spec.layers.slice(Math.max(0, from), until).reduce((total, layer) => total + blockFlops(layer, pair.base.length / 2), 0);
   const anchors = groups.reduce((total, group) => {
-    const first = group.parts.map(({ from }, i) => (i === 0 ? 0 : from));
-    return (
-      total +
-      group.pairs.reduce(
-        (sum, pair) => sum + first.reduce((all, from) => all + anchorRows(pairs[pair]!) * blocks(pairs[pair]!, from), 0),
-        0,
-      )
-    );
+    const starts = startsOf(group, until);
+    const last = Math.max(0, ...starts);
+    const of = (pair: PreparedPair): number => {
+      const parts = group.parts.map(({ from }) => blocks(pair, starts.length === 0 ? 0 : Math.min(from, last)));
+      return anchorRows(pair) * (blocks(pair, 0) - blocks(pair, last) + parts.reduce((all, one) => all + one, 0));
+    };
+    return total + group.pairs.reduce((sum, pair) => sum + of(pairs[pair]!), 0);
   }, 0);
   const full = pairs.map((pair) => pair.base.length * blocks(pair, 0) + logits);
   return {

@@ -65,13 +65,8 @@ function rowOrder(rows: Rows, schedule: Schedule, pairs: readonly PreparedPair[]
 /** The measured rows through the last norm, with the edits there: row, d_model. Leaves the batch with these rows. */
 async function normalised(batch: Batch, { engine, schedule, pairs, checkpoint }: Readout): Promise<Float32Array> {
   const places = schedule.placesIn(undefined).filter(({ point }) => point === "final_scale" || point === "final_normalized");
-  const measured = (variant: number): number => {
-    const { pair, base, source } = must(schedule.variants[variant], "a variant");
-    const { baseSide, sourceSide } = must(pairs[pair], "a pair");
-    return variant === source && source !== base ? must(sourceSide, "the source").at : baseSide.at;
-  };
   const rowsOf = (variant: number): Int32Array => {
-    const at = measured(variant);
+    const at = schedule.measuredAt(variant);
     const own = batch.rows.find(variant, at) < 0 ? new Int32Array(0) : Int32Array.of(at);
     const joining = places.flatMap(({ address }) => schedule.joining(variant, address));
     return union(
@@ -79,7 +74,7 @@ async function normalised(batch: Batch, { engine, schedule, pairs, checkpoint }:
       joining.filter((position) => position === at),
     );
   };
-  batch.follow(regroup(batch.rows, rowsOf, (variant) => must(schedule.variants[variant], "a variant").base));
+  batch.follow(regroup(batch.rows, rowsOf, schedule.baseOf));
   const stream = batch.data(STREAM.in) as Float32Array;
   if (!areFinite(stream)) throw explainNonFinite(checkpoint, engine.spec, { hasEdits: true });
   const { finalNorm } = engine;

@@ -32,6 +32,14 @@ export class Rows {
     return this.positions.subarray(this.starts[variant], this.starts[variant + 1]);
   }
 
+  /** Visits every row. */
+  forEach(visit: (row: number, variant: number, position: number) => void): void {
+    for (let variant = 0; variant < this.variants; variant++) {
+      const start = this.starts[variant]!;
+      this.of(variant).forEach((position, i) => visit(start + i, variant, position));
+    }
+  }
+
   /** The row of a variant at a position, −1 where it has none. */
   find(variant: number, position: number): number {
     let [low, high] = [this.starts[variant]!, this.starts[variant + 1]! - 1];

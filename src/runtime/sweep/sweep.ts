@@ -5,6 +5,7 @@
 import { describeBytes } from "../../base/bytes.js";
 import { must, refuse, SextantError } from "../../base/errors.js";
 import { expandAddresses, type Place } from "../../models/address.js";
+import { STREAM } from "../../models/block.js";
 import type { ModelSpec } from "../../models/spec.js";
 import { blocksUpTo, forecastForward } from "../forecast.js";
 import type { Runner } from "../forward.js";
@@ -13,7 +14,7 @@ import { prepareCounterfactuals, type PreparedCounterfactual } from "./cells.js"
 import { March } from "./march.js";
 import { prepareMetrics, type Metric } from "./metrics.js";
 import { preparePairs, type PreparedPair } from "./pairs.js";
-import { planSweep, type PairGroup, type Part, type Plan } from "./plan.js";
+import { planSweep, startsOf, type PairGroup, type Part, type Plan } from "./plan.js";
 import { Reader } from "./reader.js";
 import { readOut } from "./readout.js";
 import type { SweepForecast, SweepOptions, SweepPart, SweepRequest, SweepResult, SweptMetric } from "./request.js";
@@ -103,13 +104,21 @@ export async function runSweep(
   const table = new Table(sweep);
   const done = new Map((reads.length > 0 ? [] : (options.done ?? [])).map((part) => [part.index, part]));
   const total = plan.forecast.parts;
+  const stray = [...done.keys()].find((part) => !(Number.isInteger(part) && part >= 0 && part < total));
+  if (stray !== undefined) throw notOurs(stray);
   let [index, flops] = [0, 0];
   for (const group of plan.groups) {
-    const streams = new Map<number, Float32Array>();
+    const context = { runner, sweep, options, reader };
+    let streams: Streams | undefined;
     for (const part of group.parts) {
       const known = done.get(index);
       const progress = { done: index, total };
-      const made = known ? undefined : await runPart({ runner, sweep, options, reader }, { group, part, streams, progress });
+      if (!known && part.from > 0 && group.parts.length > 1 && reads.length === 0) {
+        const begun = streams ? undefined : await begin(context, group);
+        streams ??= begun?.streams;
+        flops += begun?.flops ?? 0;
+      }
+      const made = known ? undefined : await runPart(context, { group, part, streams, progress });
       const values = known ?? { index, ...must(made, "a part").values };
       table.take(group, part, values);
       if (!known) options.onPart?.(values);
@@ -127,11 +136,26 @@ interface Context {
   readonly reader: Reader;
 }
 
+/** Streams of a group's unedited runs, in front of layers. */
+type Streams = ReadonlyMap<number, Float32Array>;
+
+/** The streams from where a group's parts start. They have a march of their own, so that a part is the same whichever others were done before. */
+async function begin({ runner, sweep, options, reader }: Context, group: PairGroup): Promise<{ streams: Streams; flops: number }> {
+  const { pairs, counterfactuals } = sweep;
+  const schedule = new Schedule(variantsOf([], { pairs, counterfactuals, group: group.pairs }), pairs);
+  reader.follow(schedule.variants);
+  const keepAt = new Set(startsOf(group, sweep.until));
+  const until = Math.max(0, ...keepAt);
+  const march = new March({ engine: runner.engine, schedule, until, measuredOnly: false, reader, keepAt, signal: options.signal });
+  const last = await march.run();
+  return { streams: new Map([...march.kept, [until, last.data(STREAM.in).slice() as Float32Array]]), flops: march.flops };
+}
+
 interface PartRun {
   readonly group: PairGroup;
   readonly part: Part;
-  /** Streams of the unedited runs by layer, from where later parts of the group can start. */
-  readonly streams: Map<number, Float32Array>;
+  /** From where parts of the group can start; undefined for the embedding. */
+  readonly streams: Streams | undefined;
   readonly progress: { readonly done: number; readonly total: number };
 }
 
@@ -140,11 +164,11 @@ async function runPart(context: Context, run: PartRun): Promise<{ values: Omit<S
   const { group, part, streams, progress } = run;
   const { engine, checkpoint, spec } = runner;
   const { pairs, counterfactuals, metrics, until, measuredOnly } = sweep;
-  const schedule = new Schedule(variantsOf(part.cells, { pairs, counterfactuals, group: group.pairs }));
+  const schedule = new Schedule(variantsOf(part.cells, { pairs, counterfactuals, group: group.pairs }), pairs);
   reader.follow(schedule.variants);
-  const starts = [...streams.keys()].filter((layer) => layer <= part.from && sweep.reads.length === 0);
-  const layer = Math.max(-1, ...starts);
-  const from = layer < 0 ? undefined : { layer, stream: must(streams.get(layer), "a stream") };
+  const layer = Math.max(0, ...[...(streams?.keys() ?? [])].filter((start) => start <= part.from));
+  const stream = streams?.get(layer);
+  const from = stream && { layer, stream };
   const first = from?.layer ?? 0;
   const scale = until - first;
   let blocks = 0;
@@ -156,10 +180,8 @@ async function runPart(context: Context, run: PartRun): Promise<{ values: Omit<S
       total: progress.total * spec.layers.length,
     });
   };
-  const keepAt = new Set(group.parts.map((other) => other.from).filter((at) => at > first && at < until && !streams.has(at)));
-  const march = new March({ engine, pairs, schedule, until, measuredOnly, reader, from, keepAt, signal: options.signal, onLayer });
+  const march = new March({ engine, schedule, until, measuredOnly, reader, from, signal: options.signal, onLayer });
   const batch = await march.run();
-  for (const [at, stream] of march.kept) streams.set(at, stream);
   if (metrics.length === 0) return { values: { values: [], clean: [], corrupted: [] }, flops: march.flops };
   const values = await readOut(batch, { engine, checkpoint, pairs, schedule, metrics });
   return { values: flattened(values, schedule, { metrics: metrics.length, pairs }), flops: march.flops };
@@ -189,6 +211,14 @@ function flattened(
   };
 }
 
+function areNumbers(values: readonly unknown[], count: number): boolean {
+  return values.length === count && values.every((value) => typeof value === "number");
+}
+
+function notOurs(part: number): SextantError {
+  return new SextantError("request", `done: part ${part} is of another sweep, or of this one with another memoryBudget`);
+}
+
 /** Where the values of all parts come together. */
 class Table {
   readonly #sweep: PreparedSweep;
@@ -209,8 +239,10 @@ class Table {
 
   take(group: PairGroup, { cells }: Part, part: SweepPart): void {
     const { metrics, pairs } = this.#sweep;
-    const fits = part.values.length === metrics.length * cells.length && part.clean.length === metrics.length * group.pairs.length;
-    if (!fits) throw new SextantError("request", `done: part ${part.index} is of another sweep, or of this one with another memoryBudget`);
+    const unedited = metrics.length * group.pairs.length;
+    const fits =
+      areNumbers(part.values, metrics.length * cells.length) && areNumbers(part.clean, unedited) && part.corrupted.length === unedited;
+    if (!fits) throw notOurs(part.index);
     for (const { pair, counterfactual } of cells) this.#isRun[counterfactual * pairs.length + pair] = 1;
     metrics.forEach((_, metric) => {
       cells.forEach(({ pair, counterfactual }, i) => {

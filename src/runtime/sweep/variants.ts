@@ -55,9 +55,11 @@ export function variantsOf(
 export class Schedule {
   readonly #byAddress = new Map<string, number[]>();
   readonly variants: readonly Variant[];
+  readonly #pairs: readonly PreparedPair[];
 
-  constructor(variants: readonly Variant[]) {
+  constructor(variants: readonly Variant[], pairs: readonly PreparedPair[]) {
     this.variants = variants;
+    this.#pairs = pairs;
     variants.forEach(({ edits }, variant) => {
       for (const { place } of edits) {
         const list = this.#byAddress.get(place.address) ?? [];
@@ -65,6 +67,42 @@ export class Schedule {
         this.#byAddress.set(place.address, list);
       }
     });
+  }
+
+  variant(index: number): Variant {
+    return must(this.variants[index], `variant ${index}`);
+  }
+
+  readonly baseOf = (index: number): number => this.variant(index).base;
+
+  /** The tokens that a variant is run on. */
+  tokensOf(index: number): readonly number[] {
+    const { base, source } = this.#pairOf(index);
+    return this.#isSource(index) ? must(source, "the source") : base;
+  }
+
+  /** Tokens of the variant's whole prompt, which some rotary tables depend on. */
+  lengthOf(index: number): number {
+    return this.#sideOf(index).tokens.length;
+  }
+
+  /** The position whose logits are measured. */
+  measuredAt(index: number): number {
+    return this.#sideOf(index).at;
+  }
+
+  #pairOf(index: number): PreparedPair {
+    return must(this.#pairs[this.variant(index).pair], "a pair");
+  }
+
+  #sideOf(index: number): PreparedPair["baseSide"] {
+    const { baseSide, sourceSide } = this.#pairOf(index);
+    return this.#isSource(index) ? must(sourceSide, "the source") : baseSide;
+  }
+
+  #isSource(index: number): boolean {
+    const { base, source } = this.variant(index);
+    return index === source && source !== base;
   }
 
   /** Variants with edits at an address. */
