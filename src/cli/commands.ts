@@ -3,8 +3,14 @@ import type { Command } from "./command.js";
 import { attendCommand } from "./commands/attend.js";
 import { demoCommand } from "./commands/demo.js";
 import { generateCommand } from "./commands/generate.js";
+import { knockoutCommand } from "./commands/knockout.js";
+import { knockoutCommand } from "./commands/knockout.js";
 import { lensCommand } from "./commands/lens.js";
 import { modelCommand } from "./commands/model.js";
+import { patchCommand } from "./commands/patch.js";
+import { pathCommand } from "./commands/path.js";
+import { patchCommand } from "./commands/patch.js";
+import { pathCommand } from "./commands/path.js";
 import { readCommand } from "./commands/read.js";
 import { verifyModelCommand } from "./commands/verify-model.js";
 
@@ -14,6 +20,12 @@ export const COMMANDS: readonly Command[] = [
   lensCommand,
   attendCommand,
   readCommand,
+  patchCommand,
+  knockoutCommand,
+  pathCommand,
+  patchCommand,
+  knockoutCommand,
+  pathCommand,
   generateCommand,
   verifyModelCommand,
 ];

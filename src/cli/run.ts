@@ -14,18 +14,20 @@ const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 /** Runs `sextant ARGV…` to its end and returns the exit code. */
 export async function runCli(argv: readonly string[], terminal: Terminal): Promise<number> {
   const progress = new ProgressLine(terminal.err);
+  let advice = "";
   const [name, ...rest] = argv;
   const command = COMMANDS.find((row) => row.name === name);
   try {
     if (!command) return answerWithoutCommand(name, terminal);
     const parsed = parseCall(command, rest);
     if (parsed.options["help"]) return print(terminal, commandHelp(command));
-    const output = await Promise.race([command.run(makeCall(parsed, terminal, progress)), interruption(terminal.signal)]);
+    const call = makeCall(parsed, terminal, { progress, advise: (text) => (advice = text) });
+    const output = await Promise.race([command.run(call), interruption(terminal.signal)]);
     progress.clear();
     return printOutput(output, parsed, terminal);
   } catch (error) {
     progress.clear();
-    return report(error, { argv, command, terminal });
+    return report(error, { argv, command, terminal, advice });
   }
 }
 
@@ -44,7 +46,7 @@ function version(): string {
   return String(readJsonObject(fileURLToPath(new URL("../../package.json", import.meta.url)))["version"]);
 }
 
-function makeCall(parsed: ParsedCall, terminal: Terminal, progress: ProgressLine): Call {
+function makeCall(parsed: ParsedCall, terminal: Terminal, { progress, advise }: { progress: ProgressLine; advise: Call["advise"] }): Call {
   const options = parsed.options as Call["options"];
   return {
     options,
@@ -57,6 +59,7 @@ function makeCall(parsed: ParsedCall, terminal: Terminal, progress: ProgressLine
       progress.clear();
       if (!options["json"]) terminal.out.write(text);
     },
+    advise,
   };
 }
 
@@ -75,11 +78,13 @@ interface Failure {
   readonly argv: readonly string[];
   readonly command: Command | undefined;
   readonly terminal: Terminal;
+  /** What is said when the run was interrupted. */
+  readonly advice: string;
 }
 
 /** Says on standard error what went wrong, as JSON where JSON was asked for. */
-function report(thrown: unknown, { argv, command, terminal }: Failure): number {
-  const error = terminal.signal.aborted ? new SextantError("interrupted", "interrupted") : thrown;
+function report(thrown: unknown, { argv, command, terminal, advice }: Failure): number {
+  const error = terminal.signal.aborted ? new SextantError("interrupted", `interrupted${advice && `; ${advice}`}`) : thrown;
   const kind = isSextantError(error) ? error.kind : "internal";
   const message = error instanceof Error ? error.message : String(error);
   if (argv.includes("--json")) terminal.err.write(`${JSON.stringify({ error: { kind, message } })}\n`);

@@ -48,3 +48,18 @@ export function indexRanges(indices: readonly number[]): string {
   }
   return runs.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(", ");
 }
+
+/** Floating-point operations: `12.3 GFLOP`. */
+export function gigaflops(flops: number): string {
+  return `${Number((flops / 1e9).toPrecision(3))} GFLOP`;
+}
+
+/** A time in the unit that suits it: `85 ms`, `3.2 s`, `4 min 10 s`, `2 h 5 min`. */
+export function duration(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${Number((ms / 1000).toPrecision(2))} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  const minutes = Math.round(ms / 60_000);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -10,7 +10,7 @@ import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
 import { expandAddresses } from "../../models/address.js";
 import { pointRow } from "../../models/points.js";
 import type { Model, RunOptions } from "../../runtime/model.js";
-import type { Counterfactual, SweepEdit, SweepPair } from "../../runtime/sweep/request.js";
+import type { Counterfactual, Span, SweepEdit, SweepPair } from "../../runtime/sweep/request.js";
 
 export interface MeanRequest {
   readonly prompts: readonly (readonly number[])[];
@@ -29,6 +29,9 @@ export async function meanActivations(
   options: RunOptions = {},
 ): Promise<Record<string, Tensor<Float32Array>>> {
   const { prompts, positions = "together", batch = 16 } = request;
+  if (prompts.length === 0) throw new SextantError("request", "meanActivations: a mean needs at least one prompt");
+  if (!Number.isInteger(batch) || batch < 1)
+    throw new SextantError("request", `meanActivations: batch must be a whole number of prompts from 1 on, got ${batch}`);
   const places = expandAddresses(model.spec, request.read);
   const edges = places.find(({ point }) => !pointRow(point).axes.includes("pos") || pointRow(point).dtype === "int32");
   if (edges) throw new SextantError("request", `meanActivations: ${edges.address} has no vector a position that a mean could be of`);
@@ -80,7 +83,8 @@ function addTo(
 
 /**
  * Pairs whose values come from another prompt of the list, drawn at random and never the same one: resample ablation (Chan et al. 2022,
- * causal scrubbing). The drawn prompt stands as the corrupted one; patch with `direction: "noise"`.
+ * causal scrubbing). The drawn prompt stands as the corrupted one; patch with `direction: "noise"`. Named positions are found in it by
+ * its own names; those that it lacks are dropped.
  */
 export function resampled(pairs: readonly SweepPair[], seed = 0): SweepPair[] {
   if (pairs.length < 2) throw new SextantError("request", "resampled: at least two prompts are needed to take one for another");
@@ -88,9 +92,23 @@ export function resampled(pairs: readonly SweepPair[], seed = 0): SweepPair[] {
   return pairs.map((pair, index) => {
     const drawn = Math.floor(random() * (pairs.length - 1));
     const other = must(pairs[drawn >= index ? drawn + 1 : drawn], "another prompt");
-    return { ...pair, corrupted: other.clean };
+    const { positions, ...rest } = pair;
+    return { ...rest, corrupted: other.clean, ...(positions && { positions: sharedPositions(positions, other.positions) }) };
   });
 }
+
+/** The names that both prompts have, each with where it is in the one and in the other. */
+function sharedPositions(own: Named, other: Named | undefined): Named {
+  const inClean = (span: Named[string]): Span => (typeof span === "object" && "clean" in span ? span.clean : span);
+  return Object.fromEntries(
+    Object.entries(own).flatMap(([name, span]) => {
+      const there = other?.[name];
+      return there === undefined ? [] : [[name, { clean: inClean(span), corrupted: inClean(there) }]];
+    }),
+  );
+}
+
+type Named = NonNullable<SweepPair["positions"]>;
 
 /** A part of the model as the edits that take it out. */
 export type Component = readonly SweepEdit[];

@@ -16,6 +16,7 @@
 import { must, refuse, SextantError } from "../../base/errors.js";
 import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
 import { inForwardOrder, parseAddress, stageOf, type Place } from "../../models/address.js";
+import type { PointName } from "../../models/points.js";
 import type { ModelSpec } from "../../models/spec.js";
 import type { Model } from "../../runtime/model.js";
 import type { Counterfactual, SweepEdit, SweepOptions, SweepRequest, SweepResult } from "../../runtime/sweep/request.js";
@@ -122,8 +123,8 @@ function refuseBackward(
   sender: Counterfactual,
   { index, places }: { index: number; places: readonly ReceiverPlace[] },
 ): void {
-  const last = lastOf(spec, sender);
-  const early = places.find(({ reads }) => inForwardOrder(last, reads) >= 0);
+  const last = must(sendersOf(spec, sender).at(-1), "a sender");
+  const early = places.find(({ reads }) => !isInFront(spec, last, reads));
   if (early)
     throw new SextantError(
       "request",
@@ -131,14 +132,16 @@ function refuseBackward(
     );
 }
 
-function lastOf(spec: ModelSpec, { edits }: Counterfactual): Place {
-  return must(
-    edits
-      .map(({ at }) => parseAddress(spec, at))
-      .toSorted(inForwardOrder)
-      .at(-1),
-    "a sender",
-  );
+/** Whether what a sender says can come to a receiver: query, key and value are made side by side, and so are the sublayers of a parallel block. */
+function isInFront(spec: ModelSpec, sender: Place, receiver: Place): boolean {
+  if (receiver.point !== "mlp_out") return inForwardOrder(sender, { ...receiver, point: "q" }) < 0;
+  const isBeside = spec.layers[must(receiver.layer, "a layer")]?.wiring === "parallel" && sender.layer === receiver.layer;
+  return inForwardOrder(sender, receiver) < 0 && !(isBeside && outputsOf(spec, sender)[0] === `attn_out.${sender.layer}`);
+}
+
+/** What a sender patches, in forward order. */
+function sendersOf(spec: ModelSpec, { edits }: Counterfactual): Place[] {
+  return edits.map(({ at }) => parseAddress(spec, at)).toSorted(inForwardOrder);
 }
 
 /** The sender's counterfactual with what may not carry its change held. */
@@ -147,45 +150,51 @@ function frozenFor(
   sender: Counterfactual,
   { places, through }: { places: readonly ReceiverPlace[]; through: "residual" | "mlps" },
 ): Counterfactual {
-  const last = lastOf(spec, sender);
+  const senders = sendersOf(spec, sender);
+  const first = must(senders[0], "a sender");
   const until = places.length === 0 ? spec.layers.length : 1 + Math.max(...places.map(({ reads }) => stageOf(reads)));
-  const freeze = spec.layers.slice(0, until).flatMap((layer, i) => {
-    const held = ["attn_out", ...(through === "residual" && layer.mlp ? ["mlp_out"] : [])].map((point) =>
-      parseAddress(spec, `${point}.${i}`),
-    );
-    return held.filter((place) => isBetween(place, last, places)).map(({ address }) => address as string);
+  const carriers = spec.layers.slice(0, until).flatMap((layer, i) => {
+    const held = ["attn_out", ...(through === "residual" && layer.mlp ? ["mlp_out"] : [])];
+    return held.map((point) => parseAddress(spec, `${point}.${i}`));
   });
-  return { edits: sender.edits, freeze: [...(sender.freeze ?? []), ...freeze] };
+  const own = new Set([...senders.flatMap((place) => outputsOf(spec, place)), ...places.map(({ reads }) => reads.address)]);
+  const freeze = carriers.filter((place) => inForwardOrder(place, first) > 0 && !own.has(place.address)).map(({ address }) => address);
+  return { edits: [...deaf(spec, senders, through), ...sender.edits], freeze: [...(sender.freeze ?? []), ...freeze] };
 }
 
-/** Whether a sublayer's output lies behind the sender, is not the sender's own, and not the receiver's. */
-function isBetween(place: Place, sender: Place, receivers: readonly ReceiverPlace[]): boolean {
-  if (inForwardOrder(place, sender) <= 0) return false;
-  if (receivers.some(({ reads }) => reads.address === place.address)) return false;
-  const isOwn = place.layer === sender.layer && sublayerOf(sender) === place.point;
-  return !isOwn;
+/** Edits that keep the sublayer of a later place from noticing an earlier one: what enters it is the unedited run's, but for the patch. */
+function deaf(spec: ModelSpec, [first, ...later]: readonly Place[], through: "residual" | "mlps"): SweepEdit[] {
+  const [sublayer] = outputsOf(spec, must(first, "a sender"));
+  const addresses = later.flatMap((place) => {
+    const [own] = outputsOf(spec, place);
+    if (own === undefined || own === sublayer || (through === "mlps" && own.startsWith("mlp"))) return [];
+    return entrancesOf(place).map((point) => `${point}.${place.layer}`);
+  });
+  return [...new Set(addresses)].map((at) => ({ at, op: "patch", run: "base" }));
 }
 
-const ATTENTION = [
-  "ln1_scale",
-  "ln1_normalized",
-  "q",
-  "k",
-  "v",
-  "rot_q",
-  "rot_k",
-  "attn_scores",
-  "pattern",
-  "z",
-  "head_out",
-  "attn_out_raw",
-];
-const STREAM = ["embed", "pos_embed", "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "final_scale", "final_normalized"];
+/** Points through which everything comes that a point inside a sublayer, or behind it, depends on. */
+function entrancesOf({ point, address }: Place): readonly PointName[] {
+  if (point.endsWith("_scale")) {
+    const why = "what the earlier one says would pass through that norm as well";
+    throw refuse({ what: `cannot send from ${address} together with an earlier place`, why, instead: "one of them at a time" }, "request");
+  }
+  if (HEADS.includes(point)) return ["q", "k", "v"];
+  if (point === "mlp_gate" || point === "mlp_up") return ["mlp_gate", "mlp_up"];
+  return EXPERTS.includes(point) ? ["ln2_normalized"] : [point];
+}
 
-/** The output that a point inside a sublayer belongs to. */
-function sublayerOf({ point }: Place): "attn_out" | "mlp_out" | undefined {
-  if (ATTENTION.includes(point)) return "attn_out";
-  return STREAM.includes(point) ? undefined : "mlp_out";
+const HEADS: readonly PointName[] = ["q", "k", "v", "rot_q", "rot_k", "attn_scores", "pattern", "z", "head_out", "attn_out_raw"];
+const EXPERTS: readonly PointName[] = ["router_logits", "experts", "expert_weights"];
+const STREAM: readonly PointName[] = ["embed", "pos_embed", "resid_pre", "resid_mid", "resid_post", "final_scale", "final_normalized"];
+
+/** The outputs that a point inside a sublayer adds to; of a norm that attention and MLP share, both. */
+function outputsOf(spec: ModelSpec, { point, layer = 0 }: Place): string[] {
+  if (STREAM.includes(point)) return [];
+  const isNorm = point === "ln1_scale" || point === "ln1_normalized";
+  if (!isNorm && !HEADS.includes(point) && point !== "attn_out") return [`mlp_out.${layer}`];
+  const { wiring, ln2, mlp } = must(spec.layers[layer], "a layer");
+  return [`attn_out.${layer}`, ...(isNorm && mlp && wiring === "parallel" && !ln2 ? [`mlp_out.${layer}`] : [])];
 }
 
 interface Telling {

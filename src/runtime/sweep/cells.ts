@@ -92,6 +92,8 @@ function prepareCellEdit(given: unknown, where: string, context: Context): CellE
   const selected = pairs.map((pair) =>
     resolvePositions(pair, { where: `${at}: ${isEdges ? "queries" : "positions"}`, positions: selectedAt, patch, isEdges }),
   );
+  if (selected.every(({ positions }) => positions.length === 0))
+    throw new SextantError("request", `${at}: it changes nothing, since no position of any pair is selected`);
   const keys = pairs.map((pair) => keysOf(pair, edit, `${at}: keys`));
   const prepared = {
     place,
@@ -152,9 +154,14 @@ function checkPatch(given: JsonObject, where: string): void {
   const stray = Object.keys(given).find((name) => !PATCH_FIELDS.includes(name));
   if (stray !== undefined) throw fail(`patch has no field ${JSON.stringify(stray)}; it takes ${PATCH_FIELDS.join(", ")}`);
   if (typeof given["at"] !== "string") throw fail(`at must be an address, got ${describeJson(given["at"])}`);
-  const { run, basis } = given as Partial<Patch>;
+  const { at, heads, units, positions } = given;
+  checkEdit({ at, op: "scale", by: 1, heads, units, ...(isJsonObject(positions) && { positions }) }, where);
+  const { run, from, basis } = given as Partial<Patch>;
   if (run !== undefined && run !== "source" && run !== "base") throw fail(`run must be "source" or "base", got ${describeJson(run)}`);
-  if (basis !== undefined) checkEdit({ at: given["at"], op: "project_out", basis }, where);
+  if (run === "base" && from !== undefined)
+    throw fail('from is for values of the other prompt; a patch from the "base" restores each position');
+  if (basis !== undefined) checkEdit({ at, op: "project_out", basis }, where);
+  if (basis !== undefined && units !== undefined) throw fail("a patch with a basis changes the whole vector, so it cannot select units");
 }
 
 function checkNames(value: unknown, where: string): void {

@@ -211,7 +211,8 @@ export class March {
         const end = schedule.measuredAt(variant);
         return union(batch.rows.of(variant), isNarrow ? fresh.filter((position) => position === end) : fresh);
       };
-      const joins = new Set(schedule.at(place.address));
+      // What is carried past the block is held there, whatever its edits are.
+      const joins = new Set(schedule.at(place.address).filter((variant) => !this.#carried.has(variant)));
       batch.follow(
         regroup(batch.rows, (variant) => (joins.has(variant) ? joining(variant) : batch.rows.of(variant)), this.#plan.schedule.baseOf),
       );

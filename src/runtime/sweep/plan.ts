@@ -95,9 +95,10 @@ export function planSweep(request: PlanRequest): Plan {
 
 /** The cells in an order in which those that begin alike stand together. */
 function partOf(extents: readonly Extent[]): Part {
-  const cells = extents.toSorted(
+  const ordered = extents.toSorted(
     (a, b) => a.pair - b.pair || a.position - b.position || a.layer - b.layer || a.point - b.point || a.width - b.width,
   );
+  const cells = ordered.map(({ pair, counterfactual }): Cell => ({ pair, counterfactual }));
   return { cells, from: Math.min(Infinity, ...extents.map(({ layer }) => layer)) };
 }
 

@@ -1,0 +1,83 @@
+/** @file One sweep over a grid as the command line does it: forecast, parts kept in a file, cells without an edge left out. */
+import { effectsOf, type Effects } from "../analyses/sweeps/effects.js";
+import { sweepOf, type GridSweepRequest } from "../analyses/sweeps/grid-sweep.js";
+import { makeGrid, type Grid } from "../analyses/sweeps/grid.js";
+import type { SweepForecast, SweepPart, SweepRequest, SweepResult, SweptMetric } from "../runtime/sweep/request.js";
+import type { Call } from "./command.js";
+import type { Opened } from "./inputs.js";
+import { usage } from "./parse.js";
+import { cellsWithEdges } from "./sweep-edges.js";
+import type { MEMORY_OPTIONS, STATE_OPTIONS } from "./sweep-options.js";
+import { openState, type SweepState } from "./sweep-state.js";
+import { counted, duration, gigaflops } from "./wording.js";
+
+/** What a sweep found, over the cells of its grid. */
+export interface Found {
+  readonly grid: Pick<Grid, "axes" | "shape" | "ticks">;
+  /** Of each cell that was swept its index in the grid; absent where all were. */
+  readonly cells?: readonly number[];
+  readonly edited: "clean" | "corrupted";
+  /** By metric, over the cells that were swept. */
+  readonly effects: Readonly<Record<string, Effects>>;
+  readonly raw: Readonly<Record<string, SweptMetric>>;
+  readonly cost: SweepResult["cost"];
+}
+
+type RunCall = Call<typeof MEMORY_OPTIONS & typeof STATE_OPTIONS>;
+
+/** Sweeps a grid, having said what that will cost. */
+export async function runGrid(call: RunCall, { model, folder }: Opened, request: GridSweepRequest): Promise<Found> {
+  const { pairs, at, direction } = request;
+  const grid = makeGrid(model.spec, pairs, request);
+  const cells =
+    request.operation?.op === "knockout" ? cellsWithEdges(model.spec, grid, { pairs, ...(at !== undefined && { at }) }) : undefined;
+  const whole = sweepOf(request, grid);
+  const sweep: SweepRequest = { ...whole, counterfactuals: cells?.map((cell) => grid.counterfactuals[cell]!) ?? whole.counterfactuals };
+  const budget = memoryOf(call);
+  const forecast = model.forecastSweep(sweep, budget);
+  call.say(`${forecastText(forecast)}\n`);
+  const { state: path } = call.options;
+  const state = path === undefined ? undefined : openState(path, { folder, request: sweep, forecast });
+  try {
+    const keeping = state && path !== undefined ? keepingOf(call, state, { path, total: forecast.parts }) : {};
+    const { metrics, cost } = await model.sweep(sweep, { ...budget, ...keeping, signal: call.signal, onProgress: call.onProgress });
+    const edited = direction === "noise" ? "clean" : "corrupted";
+    const effects = Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { edited })]));
+    const isWhole = cells === undefined || cells.length === grid.counterfactuals.length;
+    return { grid, ...(!isWhole && { cells }), edited, effects, raw: metrics, cost };
+  } finally {
+    state?.close();
+  }
+}
+
+/** The memory that `--memory` allows, as options of a sweep. */
+export function memoryOf({ options }: Pick<Call<typeof MEMORY_OPTIONS>, "options">): { memoryBudget?: number } {
+  if (options.memory === undefined) return {};
+  if (!(options.memory > 0)) throw usage(`--memory must be more than 0 MiB, got ${options.memory}`);
+  return { memoryBudget: Math.ceil(options.memory * 2 ** 20) };
+}
+
+/** Options that take up the parts of a state, and keep those that follow. */
+function keepingOf(
+  call: RunCall,
+  state: SweepState,
+  { path, total }: { path: string; total: number },
+): { done: readonly SweepPart[]; onPart: (part: SweepPart) => void } {
+  let count = state.done.length;
+  const advise = (): void =>
+    call.advise(`${count} of ${counted(total, "part")} ${count === 1 ? "is" : "are"} kept in ${path}; the same command goes on from there`);
+  advise();
+  if (count > 0) call.say(`${count} of ${counted(total, "part")} taken from ${path}\n`);
+  const onPart = (part: SweepPart): void => {
+    state.keep(part);
+    count++;
+    advise();
+  };
+  return { done: state.done, onPart };
+}
+
+function forecastText({ cells, unchanged, flops, naiveFlops, ms }: SweepForecast): string {
+  const idle = unchanged > 0 ? `, of which ${unchanged} cannot change anything` : "";
+  const time = ms === undefined ? "" : `, about ${duration(ms)}`;
+  return `${counted(cells, "run")}${idle}: ${gigaflops(flops)} instead of ${gigaflops(naiveFlops)} in whole runs${time}`;
+}
