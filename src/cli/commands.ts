@@ -4,11 +4,8 @@ import { attendCommand } from "./commands/attend.js";
 import { demoCommand } from "./commands/demo.js";
 import { generateCommand } from "./commands/generate.js";
 import { knockoutCommand } from "./commands/knockout.js";
-import { knockoutCommand } from "./commands/knockout.js";
 import { lensCommand } from "./commands/lens.js";
 import { modelCommand } from "./commands/model.js";
-import { patchCommand } from "./commands/patch.js";
-import { pathCommand } from "./commands/path.js";
 import { patchCommand } from "./commands/patch.js";
 import { pathCommand } from "./commands/path.js";
 import { readCommand } from "./commands/read.js";
@@ -20,9 +17,6 @@ export const COMMANDS: readonly Command[] = [
   lensCommand,
   attendCommand,
   readCommand,
-  patchCommand,
-  knockoutCommand,
-  pathCommand,
   patchCommand,
   knockoutCommand,
   pathCommand,

@@ -14,6 +14,7 @@ export function parseReceivers(text: string): Receiver[] {
   const words = text.split(",").map((part) => part.trim());
   const twice = words.find((word, at) => words.indexOf(word) !== at);
   if (twice !== undefined) throw usage(`--to: ${JSON.stringify(twice)} is there twice`);
+  if (words.length > 1 && words.includes("end")) throw usage(`--to: end stands alone, got ${JSON.stringify(text)}`);
   return words.map((word) => receiverOf(word, text));
 }
 

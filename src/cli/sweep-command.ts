@@ -36,7 +36,7 @@ type SweepCall = Call<typeof PICTURE_OPTIONS & typeof MEMORY_OPTIONS & typeof RU
 
 /** Sweeps the grid, and tells what was found. */
 export function answerGrid(call: SweepCall & Call<typeof STATE_OPTIONS>, question: Question): Promise<Output> {
-  const { name, operation, pairs: written, basis, ...asked } = question;
+  const { name, operation, pairs: written, ...asked } = question;
   return withModel(call, async (opened) => {
     const pairs = await resolvePairs(written, opened);
     const request: GridSweepRequest = {

@@ -62,8 +62,8 @@ export const GRID_OPTIONS = {
 
 /** Which edges of attention. */
 export const EDGE_OPTIONS = {
-  queries: { type: "text", placeholder: "LIST", meaning: "positions that attend, or names of them; the measured one by default" },
-  keys: { type: "text", placeholder: "LIST", meaning: "positions attended to, or names of them; all by default" },
+  queries: { type: "text", placeholder: "LIST", meaning: "of edges: positions that attend, or their names; the measured one by default" },
+  keys: { type: "text", placeholder: "LIST", meaning: "of edges: positions attended to, or their names; all by default" },
 } as const satisfies OptionTable;
 
 /** Pictures of what was found. */
@@ -150,5 +150,8 @@ export function axesBy(text: string | undefined, point: PointName): GridAxis[] {
   if (words.indexOf("layer") > 0) throw usage(`--by: the layer comes first, got ${JSON.stringify(text)}`);
   const axes = words.filter((word) => word !== "layer").map((word) => (isEdges && word === "pos" ? "key" : word));
   if (new Set(axes).size < axes.length) throw usage(`--by: pos of edges is the key, which is there already, got ${JSON.stringify(text)}`);
+  const own: readonly GridAxis[] = isEdges ? ["head", "query", "key"] : ["pos", "head", "unit"];
+  const stray = axes.find((axis) => !own.includes(axis));
+  if (stray) throw usage(`--by of ${isEdges ? "edges" : point} takes layer, ${own.join(", ")}, got ${JSON.stringify(text)}`);
   return axes;
 }

@@ -2,6 +2,7 @@
 import { effectsOf, type Effects } from "../analyses/sweeps/effects.js";
 import { sweepOf, type GridSweepRequest } from "../analyses/sweeps/grid-sweep.js";
 import { makeGrid, type Grid } from "../analyses/sweeps/grid.js";
+import type { ModelSpec } from "../models/spec.js";
 import type { SweepForecast, SweepPart, SweepRequest, SweepResult, SweptMetric } from "../runtime/sweep/request.js";
 import type { Call } from "./command.js";
 import type { Opened } from "./inputs.js";
@@ -27,27 +28,30 @@ type RunCall = Call<typeof MEMORY_OPTIONS & typeof STATE_OPTIONS>;
 
 /** Sweeps a grid, having said what that will cost. */
 export async function runGrid(call: RunCall, { model, folder }: Opened, request: GridSweepRequest): Promise<Found> {
-  const { pairs, at, direction } = request;
-  const grid = makeGrid(model.spec, pairs, request);
-  const cells =
-    request.operation?.op === "knockout" ? cellsWithEdges(model.spec, grid, { pairs, ...(at !== undefined && { at }) }) : undefined;
-  const whole = sweepOf(request, grid);
-  const sweep: SweepRequest = { ...whole, counterfactuals: cells?.map((cell) => grid.counterfactuals[cell]!) ?? whole.counterfactuals };
+  const grid = makeGrid(model.spec, request.pairs, request);
+  const cells = cellsOf(model.spec, grid, request);
+  const sweep: SweepRequest = { ...sweepOf(request, grid), counterfactuals: cells.map((cell) => grid.counterfactuals[cell]!) };
   const budget = memoryOf(call);
   const forecast = model.forecastSweep(sweep, budget);
   call.say(`${forecastText(forecast)}\n`);
   const { state: path } = call.options;
-  const state = path === undefined ? undefined : openState(path, { folder, request: sweep, forecast });
+  const state = path === undefined ? undefined : { path, ...openState(path, { folder, request: sweep, forecast }) };
   try {
-    const keeping = state && path !== undefined ? keepingOf(call, state, { path, total: forecast.parts }) : {};
+    const keeping = state ? keepingOf(call, state, { path: state.path, total: forecast.parts }) : {};
     const { metrics, cost } = await model.sweep(sweep, { ...budget, ...keeping, signal: call.signal, onProgress: call.onProgress });
-    const edited = direction === "noise" ? "clean" : "corrupted";
+    const edited = request.direction === "noise" ? "clean" : "corrupted";
     const effects = Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { edited })]));
-    const isWhole = cells === undefined || cells.length === grid.counterfactuals.length;
+    const isWhole = cells.length === grid.counterfactuals.length;
     return { grid, ...(!isWhole && { cells }), edited, effects, raw: metrics, cost };
   } finally {
     state?.close();
   }
+}
+
+/** The cells of a grid that can be swept, by their index. */
+function cellsOf(spec: ModelSpec, grid: Grid, { operation, pairs, at }: GridSweepRequest): number[] {
+  if (operation?.op !== "knockout") return [...grid.counterfactuals.keys()];
+  return cellsWithEdges(spec, grid, { pairs, ...(at !== undefined && { at }) });
 }
 
 /** The memory that `--memory` allows, as options of a sweep. */

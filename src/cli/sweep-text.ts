@@ -4,11 +4,10 @@ import { digits } from "../charts/panels.js";
 import { table, type TableCell } from "../charts/terminal.js";
 import { METRICS } from "../runtime/sweep/metrics.js";
 import type { Answer, MetricName } from "../runtime/sweep/request.js";
-import type { Call, Output } from "./command.js";
+import type { Call } from "./command.js";
 import { tokenText } from "./inputs.js";
-import { drawnOf, mapOf, mapText, placeLabel, tickLabel, writePictures, type SweepMap } from "./sweep-map.js";
-import type { PICTURE_OPTIONS } from "./sweep-options.js";
-import { overGrid, sweepJson, type SweepReport } from "./sweep-report.js";
+import { drawnOf, mapText, placeLabel, tickLabel, type SweepMap } from "./sweep-map.js";
+import { overGrid, type SweepReport } from "./sweep-report.js";
 import { shown } from "./tables.js";
 import { counted, duration, gigaflops } from "./wording.js";
 
@@ -17,26 +16,19 @@ const LISTED = 10;
 /** Effects below this share of the largest are not listed. */
 const LEAST = 1e-3;
 
-/** What a command says of a sweep, having written the pictures that were asked for. */
-export async function sweepOutput(call: Call<typeof PICTURE_OPTIONS>, report: SweepReport): Promise<Output> {
-  const map = mapOf(report);
-  const written = await writePictures(map, call);
-  return { json: sweepJson(report), text: sweepText(report, map, { look: call, written }) };
-}
-
 type Look = Pick<Call, "colour" | "columns">;
 
 /** The text of a sweep; `written` says which files were made. */
-function sweepText(report: SweepReport, map: SweepMap, { look, written }: { look: Look; written: readonly string[] }): string {
+export function sweepText(report: SweepReport, map: SweepMap, { call, written }: { call: Look; written: readonly string[] }): string {
   const { found, more } = report;
   const { effects } = drawnOf(report);
   const { warning } = effects.guard;
   const { ms, flops } = found.cost;
   const blocks = [
     [...report.metrics.map((metric) => runsLine(report, metric)), ...leftOut(report), ...(more?.lines ?? [])].join("\n"),
-    ...(warning === undefined ? [] : [`WARNING: ${warning}.`]),
-    mapText(map, look),
-    ...largest(report, look),
+    ...(warning === undefined ? [] : [`WARNING: ${warning}${warning.endsWith("?") ? "" : "."}`]),
+    mapText(map, call),
+    ...largest(report, call),
     [`done in ${duration(ms)}, ${gigaflops(flops)}`, ...written].join("\n"),
   ];
   return `\n${blocks.join("\n\n")}`;

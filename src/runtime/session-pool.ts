@@ -38,8 +38,8 @@ export class SessionPool {
       this.#entries = [...this.#entries.filter((entry) => entry !== known), known];
       return known.session;
     }
-    await this.#makeRoom(bytes);
-    const session = make();
+    // Entered before anything is awaited, so that whoever wants it or its room meanwhile knows of it.
+    const session = this.#makeRoom(bytes).then(make);
     const entry = { owner, key, bytes, session };
     this.#entries.push(entry);
     session.catch(() => this.#forget([entry]));
@@ -53,7 +53,8 @@ export class SessionPool {
 
   async #makeRoom(bytes: number): Promise<void> {
     const leaving: Entry[] = [];
-    let left = this.bytes + bytes - this.#limit;
+    // What has no weights takes no room, also beside a session that alone exceeds the limit.
+    let left = bytes === 0 ? 0 : this.bytes + bytes - this.#limit;
     for (const entry of this.#entries) {
       if (left <= 0) break;
       if (entry.bytes === 0) continue;

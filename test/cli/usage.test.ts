@@ -18,9 +18,9 @@ describe("help", () => {
         lens          Shows what each layer would predict if it were the last (the logit lens).
         attend        Shows where attention heads look: scores of all heads, and the patterns of those named.
         read          Writes the values of points to a safetensors file.
-        patch         Maps where a behaviour is carried: takes values from another run, place by place.
-        knockout      Maps which edges of attention a behaviour needs: cuts them in the clean run, one by one.
-        path          Maps which places speak to a head, an MLP or the output directly (path patching).
+        patch         Patches, ablates or cuts a model place by place, and shows where a behaviour comes from.
+        knockout      Cuts edges of attention one by one, and shows which of them a behaviour needs.
+        path          Patches paths: what each sender says to a receiver directly (path patching).
         generate      Continues a prompt.
         verify-model  Checks that a model computes what it should: identities, and goldens where there are some.
 

@@ -7,7 +7,7 @@
 import { must, SextantError } from "../../base/errors.js";
 import { seededRandom } from "../../base/random.js";
 import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
-import { expandAddresses } from "../../models/address.js";
+import { expandAddresses, type Place } from "../../models/address.js";
 import { pointRow } from "../../models/points.js";
 import type { Model, RunOptions } from "../../runtime/model.js";
 import type { Counterfactual, Span, SweepEdit, SweepPair } from "../../runtime/sweep/request.js";
@@ -29,15 +29,8 @@ export async function meanActivations(
   options: RunOptions = {},
 ): Promise<Record<string, Tensor<Float32Array>>> {
   const { prompts, positions = "together", batch = 16 } = request;
-  if (prompts.length === 0) throw new SextantError("request", "meanActivations: a mean needs at least one prompt");
-  if (!Number.isInteger(batch) || batch < 1)
-    throw new SextantError("request", `meanActivations: batch must be a whole number of prompts from 1 on, got ${batch}`);
   const places = expandAddresses(model.spec, request.read);
-  const edges = places.find(({ point }) => !pointRow(point).axes.includes("pos") || pointRow(point).dtype === "int32");
-  if (edges) throw new SextantError("request", `meanActivations: ${edges.address} has no vector a position that a mean could be of`);
-  const [first = []] = prompts;
-  if (positions === "apart" && prompts.some((prompt) => prompt.length !== first.length))
-    throw new SextantError("request", "meanActivations: means apart need prompts of one length; average over positions together");
+  checkMeans(places, { prompts, positions, batch });
   const sums = new Map<string, { total: Float64Array; tail: readonly number[]; axes: readonly string[] }>();
   let count = 0;
   for (let from = 0; from < prompts.length; from += batch) {
@@ -57,6 +50,16 @@ export async function meanActivations(
       ),
     ]),
   );
+}
+
+function checkMeans(places: readonly Place[], { prompts, positions, batch }: Required<Omit<MeanRequest, "read">>): void {
+  const fail = (what: string): SextantError => new SextantError("request", `meanActivations: ${what}`);
+  if (prompts.length === 0) throw fail("a mean needs at least one prompt");
+  if (!Number.isInteger(batch) || batch < 1) throw fail(`batch must be a whole number of prompts from 1 on, got ${batch}`);
+  const edges = places.find(({ point }) => !pointRow(point).axes.includes("pos") || pointRow(point).dtype === "int32");
+  if (edges) throw fail(`${edges.address} has no vector a position that a mean could be of`);
+  if (positions === "apart" && prompts.some(({ length }) => length !== prompts[0]?.length))
+    throw fail("means apart need prompts of one length; average over positions together");
 }
 
 function addTo(

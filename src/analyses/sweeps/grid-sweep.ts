@@ -1,5 +1,6 @@
 /** @file A grid of counterfactuals, swept and summed up: the usual way to ask which layer, position or head carries a behaviour. */
 import { SextantError } from "../../base/errors.js";
+import { sizeOf } from "../../base/tensor.js";
 import type { Model } from "../../runtime/model.js";
 import type { SweepOptions, SweepRequest, SweepResult, SweptMetric } from "../../runtime/sweep/request.js";
 import { effectsOf, type EffectOptions, type Effects } from "./effects.js";
@@ -32,12 +33,12 @@ export async function sweepGrid(model: Model, request: GridSweepRequest, options
 
 /** The sweep that `sweepGrid` runs, to forecast it or to keep it. */
 export function sweepOf(request: GridSweepRequest, grid: Grid): SweepRequest {
-  const { pairs, metrics, direction, at, beyondContext } = request;
+  const { pairs, metrics, at, beyondContext } = request;
   return {
     pairs,
     counterfactuals: grid.counterfactuals,
     metrics,
-    ...(direction && { direction }),
+    direction: directionOf(request),
     ...(at !== undefined && { at }),
     ...(beyondContext && { beyondContext }),
   };
@@ -56,9 +57,13 @@ export async function sweepPaths(model: Model, request: GridPathRequest, options
   return findingOf(request, grid, await patchPaths(model, { ...rest, senders, receivers, ...(through && { through }) }, options));
 }
 
+/** One direction for all pairs, since effects are counted from the run that is edited. */
+function directionOf({ direction, pairs }: Pick<SweepRequest, "direction" | "pairs">): "denoise" | "noise" {
+  return direction ?? (pairs.every(({ corrupted }) => corrupted) ? "denoise" : "noise");
+}
+
 function findingOf(request: GridSweepRequest | GridPathRequest, grid: Grid, { metrics, cost }: SweepResult): GridFinding {
-  const direction = request.direction ?? (request.pairs.every(({ corrupted }) => corrupted) ? "denoise" : "noise");
-  const edited = direction === "denoise" ? "corrupted" : "clean";
+  const edited = directionOf(request) === "denoise" ? "corrupted" : "clean";
   const effects = Object.fromEntries(
     Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { ...request.judging, edited })]),
   );
@@ -68,8 +73,9 @@ function findingOf(request: GridSweepRequest | GridPathRequest, grid: Grid, { me
 /** Values of a grid as nested lists, in the grid's order of axes. */
 export function nested(values: ArrayLike<number>, shape: readonly number[]): unknown[] {
   const [length = 0, ...rest] = shape;
-  const size = values.length / length;
-  if (!Number.isInteger(size)) throw new SextantError("request", `${values.length} values do not fill [${shape.join(", ")}]`);
+  if (values.length !== sizeOf(shape) || length === 0)
+    throw new SextantError("request", `${values.length} values do not fill [${shape.join(", ")}]`);
   if (rest.length === 0) return Array.from(values);
+  const size = values.length / length;
   return Array.from({ length }, (_, i) => nested(Array.prototype.slice.call(values, i * size, (i + 1) * size) as number[], rest));
 }

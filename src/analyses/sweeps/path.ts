@@ -104,18 +104,28 @@ function receiverPlaces(spec: ModelSpec, receivers: readonly Receiver[]): Receiv
 function placeOf(spec: ModelSpec, receiver: ReceiverPlace["receiver"]): ReceiverPlace {
   if (receiver.into === "mlp")
     return { receiver, reads: parseAddress(spec, `mlp_out.${receiver.layer}`), heads: undefined, relay: undefined };
-  const reads = parseAddress(spec, `${receiver.into}.${receiver.layer}`);
+  const reads = ownInputOf(spec, receiver);
   const { heads, kvHeads } = must(spec.layers[must(reads.layer, "a layer")], "a layer").attention;
   const isWhole = "kvHead" in receiver;
   const [index, count] = isWhole ? [receiver.kvHead, kvHeads] : [receiver.head, heads];
   if (!Number.isInteger(index) || index < 0 || index >= count)
-    throw new SextantError("request", `receivers: ${reads.address} has ${isWhole ? "key heads" : "heads"} 0 to ${count - 1}, got ${index}`);
+    throw new SextantError(
+      "request",
+      `receivers: ${receiver.into}.${reads.layer} has ${isWhole ? "key heads" : "heads"} 0 to ${count - 1}, got ${index}`,
+    );
   if (isWhole || receiver.into === "q") return { receiver, reads, heads: [index], relay: undefined };
   const group = heads / kvHeads;
   const shared = Math.floor(index / group);
   if (group === 1) return { receiver, reads, heads: [shared], relay: undefined };
   const at = parseAddress(spec, `${receiver.into === "k" ? "attn_scores" : "z"}.${reads.layer}`);
   return { receiver, reads, heads: [shared], relay: { at, head: index } };
+}
+
+/** Where a head's query, key or value is its own: a norm over all heads together would pass on to the others what one is told. */
+function ownInputOf(spec: ModelSpec, { into, layer }: { into: "q" | "k" | "v"; layer: number }): Place {
+  const input = parseAddress(spec, `${into}.${layer}`);
+  const { qkNorm } = must(spec.layers[must(input.layer, "a layer")], "a layer").attention;
+  return into !== "v" && qkNorm?.over === "projection" ? parseAddress(spec, `rot_${input.address}`) : input;
 }
 
 function refuseBackward(
@@ -132,11 +142,17 @@ function refuseBackward(
     );
 }
 
-/** Whether what a sender says can come to a receiver: query, key and value are made side by side, and so are the sublayers of a parallel block. */
+/**
+ * Whether what a sender says can come to a receiver: query, key and value are made side by side, and so are the sublayers of a parallel
+ * block; a place inside an MLP is the MLP itself.
+ */
 function isInFront(spec: ModelSpec, sender: Place, receiver: Place): boolean {
   if (receiver.point !== "mlp_out") return inForwardOrder(sender, { ...receiver, point: "q" }) < 0;
   const isBeside = spec.layers[must(receiver.layer, "a layer")]?.wiring === "parallel" && sender.layer === receiver.layer;
-  return inForwardOrder(sender, receiver) < 0 && !(isBeside && outputsOf(spec, sender)[0] === `attn_out.${sender.layer}`);
+  return (
+    inForwardOrder(sender, { ...receiver, point: "mlp_pre" }) < 0 &&
+    !(isBeside && outputsOf(spec, sender)[0] === `attn_out.${sender.layer}`)
+  );
 }
 
 /** What a sender patches, in forward order. */

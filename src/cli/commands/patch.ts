@@ -18,6 +18,7 @@ import {
   PICTURE_OPTIONS,
   pointOf,
   STATE_OPTIONS,
+  type Asked,
 } from "../sweep-options.js";
 import { writtenPairs } from "../sweep-pairs.js";
 
@@ -84,12 +85,8 @@ function questionOf(options: Options): Question {
   const asked = askedOf(options);
   const operation = isCut ? "knockout" : ((options.ablate as "zero" | "mean" | undefined) ?? "patch");
   refuseIdle(options, { isCut, isEdges: hasEdges(point) });
-  const [queries, keys] = [parsePositions(options.queries, "--queries"), parsePositions(options.keys, "--keys")];
-  const { positions, ...rest } = asked;
   return {
-    ...rest,
-    ...(hasEdges(point) ? { ...((keys ?? positions) && { keys: keys ?? positions }) } : { ...(positions && { positions }) }),
-    ...(queries && { queries }),
+    ...(hasEdges(point) ? edgesOf(options, asked) : asked),
     name: options.point!,
     point,
     by: axesBy(options.by, point),
@@ -103,9 +100,16 @@ function questionOf(options: Options): Question {
   };
 }
 
+/** What is asked of edges, whose positions are keys. */
+function edgesOf(options: Options, { positions, ...asked }: Asked): Asked & Pick<Question, "queries" | "keys"> {
+  const queries = parsePositions(options.queries, "--queries");
+  const keys = parsePositions(options.keys, "--keys") ?? positions;
+  return { ...asked, ...(queries && { queries }), ...(keys && { keys }) };
+}
+
 /** Throws where an option has no effect on such a point. */
 function refuseIdle(options: Options, { isCut, isEdges }: { isCut: boolean; isEdges: boolean }): void {
-  const idle: readonly (readonly [keyof Options & string, boolean, string])[] = [
+  const idle: readonly (readonly [keyof Options, boolean, string])[] = [
     ["ablate", isCut, "edges are cut, nothing is put in their place"],
     ["basis", isEdges, "edges have no subspace"],
     ["units", isEdges, "edges have no units"],

@@ -97,7 +97,10 @@ export const pathCommand = defineCommand({
       const finding = await sweepPaths(opened.model, request, { ...memoryOf(call), signal: call.signal, onProgress: call.onProgress });
       const { edited, effects, raw, grid } = finding;
       const cost = { ...finding.cost, ms: performance.now() - start };
-      const out = left.length > 0 ? [`layers ${indexRanges(left)} left out: ${point} is not in front of the receiver there`] : [];
+      const out =
+        left.length > 0
+          ? [`${left.length === 1 ? "layer" : "layers"} ${indexRanges(left)} left out: ${point} is not in front of the receiver there`]
+          : [];
       return told(call, {
         found: { grid, edited, effects, raw, cost },
         operation: "path",

@@ -63,7 +63,7 @@ function rowOrder(rows: Rows, schedule: Schedule, pairs: readonly PreparedPair[]
 }
 
 /** The measured rows through the last norm, with the edits there: row, d_model. Leaves the batch with these rows. */
-async function normalised(batch: Batch, { engine, schedule, pairs, checkpoint }: Readout): Promise<Float32Array> {
+async function normalised(batch: Batch, { engine, schedule, checkpoint }: Readout): Promise<Float32Array> {
   const places = schedule.placesIn(undefined).filter(({ point }) => point === "final_scale" || point === "final_normalized");
   const rowsOf = (variant: number): Int32Array => {
     const at = schedule.measuredAt(variant);

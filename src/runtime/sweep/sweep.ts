@@ -102,31 +102,27 @@ export async function runSweep(
   const lengths = pairs.map(({ base }) => base.length);
   const reader = new Reader({ spec: runner.spec, places: reads, counterfactuals: counterfactuals.length, lengths });
   const table = new Table(sweep);
-  const done = new Map((reads.length > 0 ? [] : (options.done ?? [])).map((part) => [part.index, part]));
-  const total = plan.forecast.parts;
-  const stray = [...done.keys()].find((part) => !(Number.isInteger(part) && part >= 0 && part < total));
-  if (stray !== undefined) throw notOurs(stray);
+  const done = doneParts(sweep, options.done ?? []);
   let [index, flops] = [0, 0];
+  const context: Context = { runner, sweep, options, reader, count: (more) => (flops += more) };
   for (const group of plan.groups) {
-    const context = { runner, sweep, options, reader };
-    let streams: Streams | undefined;
+    const begun = beginning(context, group);
     for (const part of group.parts) {
       const known = done.get(index);
-      const progress = { done: index, total };
-      if (!known && part.from > 0 && group.parts.length > 1 && reads.length === 0) {
-        const begun = streams ? undefined : await begin(context, group);
-        streams ??= begun?.streams;
-        flops += begun?.flops ?? 0;
-      }
-      const made = known ? undefined : await runPart(context, { group, part, streams, progress });
-      const values = known ?? { index, ...must(made, "a part").values };
+      const values = known ?? { index, ...(await runPart(context, { group, part, begun, done: index })) };
       table.take(group, part, values);
       if (!known) options.onPart?.(values);
-      flops += made?.flops ?? 0;
       index++;
     }
   }
   return { metrics: table.finish(metrics), activations: reader.finish(), flops };
+}
+
+/** Parts that need not be run, by their index; where something is read, all are run. */
+function doneParts({ reads, plan }: PreparedSweep, given: readonly SweepPart[]): Map<number, SweepPart> {
+  const stray = given.find(({ index }) => !Number.isInteger(index) || index < 0 || index >= plan.forecast.parts);
+  if (stray) throw notOurs(stray.index);
+  return new Map((reads.length > 0 ? [] : given).map((part) => [part.index, part]));
 }
 
 interface Context {
@@ -134,40 +130,52 @@ interface Context {
   readonly sweep: PreparedSweep;
   readonly options: SweepOptions;
   readonly reader: Reader;
+  /** Told of the arithmetic that was done. */
+  readonly count: (flops: number) => void;
 }
 
 /** Streams of a group's unedited runs, in front of layers. */
 type Streams = ReadonlyMap<number, Float32Array>;
 
-/** The streams from where a group's parts start. They have a march of their own, so that a part is the same whichever others were done before. */
-async function begin({ runner, sweep, options, reader }: Context, group: PairGroup): Promise<{ streams: Streams; flops: number }> {
-  const { pairs, counterfactuals } = sweep;
-  const schedule = new Schedule(variantsOf([], { pairs, counterfactuals, group: group.pairs }), pairs);
-  reader.follow(schedule.variants);
-  const keepAt = new Set(startsOf(group, sweep.until));
-  const until = Math.max(0, ...keepAt);
-  const march = new March({ engine: runner.engine, schedule, until, measuredOnly: false, reader, keepAt, signal: options.signal });
-  const last = await march.run();
-  return { streams: new Map([...march.kept, [until, last.data(STREAM.in).slice() as Float32Array]]), flops: march.flops };
+/**
+ * Gives the streams from where a group's parts start, computed when first asked for. They have a march of their own, so that a part is
+ * the same to the last bit whichever others were done before.
+ */
+function beginning({ runner, sweep, options, reader, count }: Context, group: PairGroup): () => Promise<Streams> {
+  const { pairs, counterfactuals, reads, until } = sweep;
+  const keepAt = new Set(reads.length > 0 ? [] : startsOf(group, until));
+  let streams: Streams | undefined;
+  return async () => {
+    if (streams || keepAt.size === 0) return (streams ??= new Map());
+    const schedule = new Schedule(variantsOf([], { pairs, counterfactuals, group: group.pairs }), pairs);
+    reader.follow(schedule.variants);
+    const last = Math.max(...keepAt);
+    const march = new March({ engine: runner.engine, schedule, until: last, measuredOnly: false, reader, keepAt, signal: options.signal });
+    const behind = await march.run();
+    count(march.flops);
+    return (streams = new Map([...march.kept, [last, behind.data(STREAM.in).slice() as Float32Array]]));
+  };
 }
 
 interface PartRun {
   readonly group: PairGroup;
   readonly part: Part;
-  /** From where parts of the group can start; undefined for the embedding. */
-  readonly streams: Streams | undefined;
-  readonly progress: { readonly done: number; readonly total: number };
+  /** Gives the streams from where parts of the group can start. */
+  readonly begun: () => Promise<Streams>;
+  /** Parts in front of this one. */
+  readonly done: number;
 }
 
-async function runPart(context: Context, run: PartRun): Promise<{ values: Omit<SweepPart, "index">; flops: number }> {
-  const { runner, sweep, options, reader } = context;
-  const { group, part, streams, progress } = run;
+async function runPart(context: Context, run: PartRun): Promise<Omit<SweepPart, "index">> {
+  const { runner, sweep, options, reader, count } = context;
+  const { group, part, begun, done } = run;
   const { engine, checkpoint, spec } = runner;
-  const { pairs, counterfactuals, metrics, until, measuredOnly } = sweep;
+  const { pairs, counterfactuals, metrics, until, measuredOnly, plan } = sweep;
+  const streams: Streams = part.from > 0 ? await begun() : new Map();
   const schedule = new Schedule(variantsOf(part.cells, { pairs, counterfactuals, group: group.pairs }), pairs);
   reader.follow(schedule.variants);
-  const layer = Math.max(0, ...[...(streams?.keys() ?? [])].filter((start) => start <= part.from));
-  const stream = streams?.get(layer);
+  const layer = Math.max(0, ...[...streams.keys()].filter((start) => start <= part.from));
+  const stream = streams.get(layer);
   const from = stream && { layer, stream };
   const first = from?.layer ?? 0;
   const scale = until - first;
@@ -176,15 +184,16 @@ async function runPart(context: Context, run: PartRun): Promise<{ values: Omit<S
     const share = ++blocks / Math.max(1, scale);
     options.onProgress?.({
       stage: "sweep",
-      done: Math.floor((progress.done + share) * spec.layers.length),
-      total: progress.total * spec.layers.length,
+      done: Math.floor((done + share) * spec.layers.length),
+      total: plan.forecast.parts * spec.layers.length,
     });
   };
   const march = new March({ engine, schedule, until, measuredOnly, reader, from, signal: options.signal, onLayer });
   const batch = await march.run();
-  if (metrics.length === 0) return { values: { values: [], clean: [], corrupted: [] }, flops: march.flops };
+  count(march.flops);
+  if (metrics.length === 0) return { values: [], clean: [], corrupted: [] };
   const values = await readOut(batch, { engine, checkpoint, pairs, schedule, metrics });
-  return { values: flattened(values, schedule, { metrics: metrics.length, pairs }), flops: march.flops };
+  return flattened(values, schedule, { metrics: metrics.length, pairs });
 }
 
 /** Values by variant as a part: row-major over metric and cell, and over metric and pair. */

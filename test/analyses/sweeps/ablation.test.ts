@@ -164,7 +164,7 @@ describe("resampled pairs", () => {
       counts.set(drawn, (counts.get(drawn) ?? 0) + 1);
     }
     // 1000 each, with a standard deviation of 27.
-    expect([...counts.keys()].toSorted()).toEqual([0, 1, 3, 4]);
+    expect(new Set(counts.keys())).toEqual(new Set([0, 1, 3, 4]));
     for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(110);
   });
 

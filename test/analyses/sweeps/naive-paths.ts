@@ -37,7 +37,7 @@ export interface NaiveResult {
 type Values = Readonly<Record<string, Tensor>>;
 
 /** The edits of one row. */
-type RowEdits = readonly Omit<Edit, "rows">[];
+type RowEdits = readonly Edit[];
 
 export async function naivePaths(model: Model, asked: NaivePaths): Promise<NaiveResult> {
   const { base, source, senders, receivers } = asked;
@@ -59,7 +59,7 @@ async function tellings(model: Model, asked: NaivePaths, held: (except: string) 
   const shared: { receiver: HeadReceiver; edits: Edit[] }[] = [];
   for (const receiver of asked.receivers) {
     if (receiver.into === "end") throw new Error("the end has no input of its own");
-    const at = receiver.into === "mlp" ? `mlp_out.${receiver.layer}` : `${receiver.into}.${receiver.layer}`;
+    const at = inputOf(model, receiver);
     const heard = await rows(model, asked, held(at), at);
     const edits = heard.map((value): Edit => ({ at, op: "set", value, ...headsOf(model, receiver) }));
     const isShared = receiver.into !== "mlp" && receiver.into !== "q" && "head" in receiver && groupOf(model, receiver.layer) > 1;
@@ -80,6 +80,14 @@ async function tellings(model: Model, asked: NaivePaths, held: (except: string) 
     heard.forEach((value, row) => ofHeads[row]!.push({ at, op: "set", value, heads: [head] }));
   }
   return told.map((edits, row) => [...edits, ...ofHeads[row]!]);
+}
+
+/** What is one receiver's own: a query or key stands apart from other heads' behind a norm that they have together. */
+function inputOf({ spec }: Model, receiver: Exclude<Receiver, { into: "end" }>): string {
+  const { into, layer } = receiver;
+  if (into === "mlp") return `mlp_out.${layer}`;
+  const isNormedTogether = into !== "v" && spec.layers[layer]!.attention.qkNorm?.over === "projection";
+  return `${isNormedTogether ? "rot_" : ""}${into}.${layer}`;
 }
 
 type HeadReceiver = Extract<Receiver, { head: number }>;
@@ -139,7 +147,7 @@ function sentEdits(
   sender: readonly Sent[],
   { unedited, other, through }: { unedited: Values; other: Values; through: "residual" | "mlps" },
 ): RowEdits {
-  const edits = new Map<string, Omit<Edit, "rows">>();
+  const edits = new Map<string, Edit>();
   for (const { at, heads, positions } of sender) {
     const carries = at.startsWith("resid") || at.startsWith("embed") || (through === "mlps" && at.startsWith("mlp"));
     if (carries) {
@@ -199,5 +207,5 @@ async function measured(model: Model, { base, answer, wrong }: NaivePaths, edits
 }
 
 function inRows(edits: readonly RowEdits[]): Edit[] {
-  return edits.flatMap((own, row) => own.map((edit) => ({ ...edit, rows: [row] }) as Edit));
+  return edits.flatMap((own, row) => own.map((edit) => ({ ...edit, rows: [row] })));
 }

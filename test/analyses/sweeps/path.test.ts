@@ -28,6 +28,7 @@ const BUILDS = {
   "gemma3-old-style": "norms on both sides, shared key heads, a window",
   gemma2: "norms on both sides, shared key heads, soft caps",
   "opt-post-projected": "norms of the stream itself",
+  olmo2: "norms of all heads' queries and keys together, norms behind sublayers",
   "qwen3-moe-dense-first": "experts, shared key heads",
   "gpt-oss": "experts, sinks, shared key heads",
   "induction-2l-attn": "attention only, no norms",
@@ -164,7 +165,7 @@ describe.each(subjects)("paths of $name", (subject) => {
       return tensor(own, [own.length]);
     };
     for (const into of ["q", "k", "v"] as const) {
-      await patchPaths(model, {
+      await patchPaths(watched, {
         pairs,
         senders: [patched([{ at: "embed" }])],
         receivers: [{ into, layer, head }],
@@ -230,6 +231,20 @@ describe.each(subjects.filter(({ name }) => ["gpt2-hub-names", "gptj-rotary-six"
   },
 );
 
+describe.each(subjects.filter(({ name }) => ["gptj-rotary-six", "phi-qk-layernorm-gqa"].includes(name)))("in $name", (subject) => {
+  it("the path to the end from the norm that the last block's attention and MLP share is a plain patch of it", async () => {
+    const model = await shelf.open(subject.folder);
+    const layer = model.spec.layers.length - 1;
+    const { clean, corrupted, answer, wrong } = pairOf(subject);
+    const sender = patched([{ at: `ln1_normalized.${layer}` }]);
+    const pairs = [{ clean, corrupted, answer, wrong }];
+    const [path = NaN] = await pathsOf(model, { pairs, senders: [sender], receivers: [{ into: "end" }] });
+    const plain = (await model.sweep({ pairs, counterfactuals: [sender], metrics: ["logit_diff"] })).metrics["logit_diff"]!;
+    expect(Math.abs(path - plain.values[0]!)).toBeLessThan(ROUNDING * 10);
+    expect(Math.abs(path - plain.corrupted![0]!)).toBeGreaterThan(1e-3);
+  });
+});
+
 describe("several pairs", () => {
   it("are what each is alone, whatever their lengths, and when their receivers' inputs are too many to be held at once", async () => {
     const { model, asked } = recorded(
@@ -251,13 +266,14 @@ describe("several pairs", () => {
     const senders = Array.from({ length: 220 }, (_, i): Counterfactual => ({
       edits: [{ at: "z.0", op: "patch", heads: [i % 4], positions: [-1 - (Math.floor(i / 4) % 8)] }],
     }));
-    const together = await patchPaths(model, { pairs, senders, receivers, metrics: ["logit_diff"] });
-    expect(asked.map((request) => request.pairs)).toEqual(pairs.flatMap((pair) => [[pair], [pair]]));
-    for (const [index, pair] of pairs.entries()) {
+    const two = pairs.slice(0, 2);
+    const together = await patchPaths(model, { pairs: two, senders, receivers, metrics: ["logit_diff"] });
+    expect(asked.map((request) => request.pairs)).toEqual(two.flatMap((pair) => [[pair], [pair]]));
+    for (const [index, pair] of two.entries()) {
       const alone = (await patchPaths(model, { pairs: [pair], senders, receivers, metrics: ["logit_diff"] })).metrics["logit_diff"]!;
       const ours = together.metrics["logit_diff"]!;
       expect([ours.clean[index], ours.corrupted![index]]).toEqual([alone.clean[0], alone.corrupted![0]]);
-      senders.forEach((_, sender) => expect(ours.values[sender * pairs.length + index]).toBe(alone.values[sender]));
+      senders.forEach((_, sender) => expect(ours.values[sender * two.length + index]).toBe(alone.values[sender]));
     }
     const few = { senders: senders.slice(0, 32), receivers };
     asked.length = 0;
@@ -400,6 +416,9 @@ describe("paths are refused", () => {
     );
     expect(await refusal("gpt2-hub-names", [{ at: "mlp_out.1" }], [{ into: "mlp", layer: 1 }])).toMatchInlineSnapshot(
       `"senders[0] at mlp_out.1 is not in front of the receiver at mlp_out.1, so there is no path"`,
+    );
+    expect(await refusal("gpt2-hub-names", [{ at: "mlp_post.1" }], [{ into: "mlp", layer: 1 }])).toMatchInlineSnapshot(
+      `"senders[0] at mlp_post.1 is not in front of the receiver at mlp_out.1, so there is no path"`,
     );
     expect(await refusal("gptj-rotary-six", [{ at: "z.1" }], [{ into: "mlp", layer: 1 }])).toMatchInlineSnapshot(
       `"senders[0] at z.1 is not in front of the receiver at mlp_out.1, so there is no path"`,

@@ -54,7 +54,10 @@ function placesOf(spec: ModelSpec): Place[] {
 
 const isEdges = ({ point }: Place): boolean => pointRow(point).axes.includes("key");
 
-/** Patches at every place: where the prompts first differ, everywhere, in the middle or at the end, by heads, by units. */
+/**
+ * Patches at every place: where the prompts first differ, everywhere, in the middle or at the end, by heads, by units; half of these
+ * between the ends.
+ */
 function patches(spec: ModelSpec): Counterfactual[] {
   return placesOf(spec)
     .filter((place) => !isEdges(place))
@@ -69,7 +72,10 @@ function patches(spec: ModelSpec): Counterfactual[] {
           ? [{ units: [0, last - 1], ...(heads !== undefined && { heads: [0] }) }]
           : []),
       ];
-      return selections.map((where) => single({ at: place.address, op: "patch", ...where }));
+      const isBetween = (place.layer ?? 0) % (spec.layers.length - 1 || 1) !== 0;
+      return selections
+        .filter((_, which) => !isBetween || (which + i) % 2 === 0)
+        .map((where) => single({ at: place.address, op: "patch", ...where }));
     });
 }
 
@@ -252,8 +258,7 @@ function combinations({ spec }: Model, draw: Drawer, seed: number): Counterfactu
     ];
   });
   const [start, end] = ["resid_pre.0", `resid_post.${last}`];
-  return [
-    ...lists,
+  const across: SweepEdit[][] = [
     [patch(start, { positions: ["diff"] }), patch(end, { positions: ["end"] })],
     [patch(start, { positions: ["mid"] }), patch(`attn_out.${last}`, { positions: ["end"] }), patch(`rot_q.${first}`, { heads: [0] })],
     [patch(start), patch(`attn_out.${first}`, { run: "base", positions: ["diff", "mid"] })],
@@ -273,7 +278,8 @@ function combinations({ spec }: Model, draw: Drawer, seed: number): Counterfactu
       patch(`attn_out.${last}`),
       patch(`pattern.${first}`, { heads: [0] }),
     ],
-  ].map((edits) => ({ edits }));
+  ];
+  return [...lists, ...across].map((edits) => ({ edits }));
 }
 
 /** Held sublayers: direct paths, attention alone, MLPs alone, patterns, norms. */
@@ -290,7 +296,7 @@ function held({ spec }: Model, draw: Drawer): Counterfactual[] {
   const start: SweepEdit = { at: "resid_pre.0", op: "patch" };
   const last = layers.length - 1;
   const scales = [...behind("ln1_scale", 0), ...behind("ln2_scale", 0), ...(has("final_scale") ? ["final_scale"] : [])];
-  return [
+  const list: Required<Counterfactual>[] = [
     { edits: [sender(0)], freeze: [...behind("attn_out", 1), ...behind("mlp_out", 0)] },
     { edits: [{ ...sender(0), positions: ["diff", "mid"] }], freeze: [...behind("mlp_out", 0), ...behind("attn_out", 1)] },
     { edits: [{ at: "resid_post.0", op: "patch", positions: ["mid", "end"] }], freeze: all(1) },
@@ -307,12 +313,13 @@ function held({ spec }: Model, draw: Drawer): Counterfactual[] {
     // A receiver behind held sublayers: what a path patch hands on.
     { edits: [sender(0), { at: `q.${last}`, op: "patch", run: "base", heads: [0] }], freeze: all(1) },
     // Edits within what is held: it stays held.
-    ...[Math.min(1, last), last].map((layer): Counterfactual => ({
+    ...[Math.min(1, last), last].map((layer): Required<Counterfactual> => ({
       edits: [start, { at: `attn_out.${layer}`, op: "scale", by: 2, positions: ["mid", "end"] }],
       freeze: all(0),
     })),
     { edits: [start, { at: `z.${last}`, op: "set", value: 0 }], freeze: all(last) },
-  ].filter(({ freeze }) => freeze.length > 0);
+  ];
+  return list.filter(({ freeze }) => freeze.length > 0);
 }
 
 /** Counterfactuals of every kind. */

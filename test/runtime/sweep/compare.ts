@@ -16,7 +16,7 @@ export const TOLERANCE = 1e-5;
 export const METRICS = ["logit_diff", "log_prob", "prob", "rank", "kl", "accuracy", "slope"] as const;
 
 /** A measure of one's own: linear, with weights that sum to nothing, and no larger than the logits. */
-export const MEASURES: SweepOptions["measures"] = { slope };
+export const MEASURES: NonNullable<SweepOptions["measures"]> = { slope };
 
 function slope(logits: Float32Array): number {
   return logits.reduce((sum, logit, token) => sum + logit * (((token * 7) % 5) - 2), 0) / (2 * logits.length);
@@ -102,7 +102,8 @@ export function compared(request: SweepRequest, swept: SweepResult, naive: Naive
       const pair = pairs[at.pair]!;
       const made = FORMULAS[name]({ logits: run.logits, clean: naive.clean[at.pair]!.logits, pair, slack: 2 * tolerance * scale });
       const [least, most] = typeof made === "number" ? [made, made] : made;
-      const off = got === undefined ? Infinity : Math.max(0, least - got, got - most) / scale;
+      const gap = got === undefined ? Infinity : Math.max(0, least - got, got - most);
+      const off = gap === 0 ? 0 : gap / scale;
       if (Number.isNaN(off) || off > tolerance)
         first ??= `${at.where}, pair ${at.pair}, ${name}: the sweep has ${got}, the naive loop ${least === most ? least : `${least} to ${most}`}`;
       worst = Number.isNaN(off) ? Infinity : Math.max(worst, off);
@@ -122,8 +123,10 @@ export function compared(request: SweepRequest, swept: SweepResult, naive: Naive
 /** A counterfactual as JSON, its tensors by their shape and first elements. */
 export function written(counterfactual: Counterfactual, index: number): string {
   const short = (_: string, value: unknown): unknown => {
-    if (value instanceof Float32Array || value instanceof Int32Array || value instanceof Float64Array)
-      return `${[...value.slice(0, 3)]}, …`;
+    if (ArrayBuffer.isView(value))
+      return `${Array.from(value as Float32Array)
+        .slice(0, 3)
+        .join()}, …`;
     return value;
   };
   return `counterfactuals[${index}] = ${JSON.stringify(counterfactual, short)}`;

@@ -96,7 +96,7 @@ describe.each(FIXTURE_FOLDERS)("$name", ({ folder }) => {
 
   it("pairs without a second prompt, alone and beside others, equal the naive loop", async () => {
     const model = await shelf.open(folder);
-    const single = PAIRS.map(({ corrupted: _, ...pair }, i) => ({ ...pair, positions: { subject: [2, 3], verb: -2, start: i } }));
+    const single = PAIRS.map(({ corrupted: _corrupted, ...pair }, i) => ({ ...pair, positions: { subject: [2, 3], verb: -2, start: i } }));
     const request: SweepRequest = { pairs: single, counterfactuals: ABLATIONS, metrics: METRICS };
     expect(await equality(model, request)).toMatchObject({ first: undefined });
     const mixed: SweepRequest = { ...request, pairs: [PAIRS[1]!, single[0]!, PAIRS[2]!], direction: "noise" };
@@ -167,6 +167,17 @@ describe("prompts of other lengths under a rotary embedding that depends on the 
     for (const direction of ["denoise", "noise"] as const)
       expect(await equality(model, { pairs, counterfactuals, metrics: METRICS, direction })).toMatchObject({ first: undefined });
     expect(model.forecastSweep({ pairs, counterfactuals, metrics: ["prob"] }).unchanged).toBe(0);
+  });
+});
+
+describe("prompts longer than the model was made for", () => {
+  it("are refused, and where that is allowed equal the naive loop", async () => {
+    const model = await shelf.open(fixture("gemma3-old-style"));
+    const [clean] = rowsOf(66) as [number[]];
+    const pairs: SweepPair[] = [{ clean, corrupted: clean.map((token, i) => (i === 60 ? token + 1 : token) % 61), ...tokens }];
+    const request: SweepRequest = { pairs, counterfactuals: [{ edits: [patch("resid_post.0", { positions: [60] })] }], metrics: METRICS };
+    await expect(model.sweep(request, { measures: MEASURES })).rejects.toThrow("beyondContext");
+    expect(await equality(model, { ...request, beyondContext: true })).toMatchObject({ first: undefined });
   });
 });
 

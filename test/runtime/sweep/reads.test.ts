@@ -78,13 +78,13 @@ async function firstDifference(model: Model, request: SweepRequest): Promise<str
 describe.each(SUBJECTS.filter(({ name }) => NAMES.test(name)))("$name", ({ folder }) => {
   it("every point of every run is that of the naive loop, held sublayers and runs without change included", async () => {
     const model = await shelf.open(folder);
-    const request = { ...(await requestFor(model, 9)), read: addressesOf(model) };
+    const request = { ...(await requestFor(model, 13)), read: addressesOf(model) };
     expect(await firstDifference(model, request)).toBeUndefined();
   });
 
   it("so is a single point, which changes how the rest is computed", async () => {
     const model = await shelf.open(folder);
-    const all = await requestFor(model, 25);
+    const all = await requestFor(model, 40);
     const last = model.spec.layers.length - 1;
     const read = [
       "resid_pre.0",
