@@ -88,7 +88,8 @@ async function operationOf({ operation, point, basis }: Question, { call, opened
     case "mean": {
       const prompts = pairs.map(({ clean }) => clean);
       const { signal, onProgress } = call;
-      return { op: "mean", means: await meanActivations(opened.model, { prompts, read: [`${point}.*`] }, { signal, onProgress }) };
+      const request = { prompts, read: [`${point}.*`], beyondContext: call.options["beyond-context"] };
+      return { op: "mean", means: await meanActivations(opened.model, request, { signal, onProgress }) };
     }
     case "zero":
     case "knockout":

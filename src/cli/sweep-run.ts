@@ -1,6 +1,6 @@
 /** @file One sweep over a grid as the command line does it: forecast, parts kept in a file, cells without an edge left out. */
-import { effectsOf, type Effects } from "../analyses/sweeps/effects.js";
-import { sweepOf, type GridSweepRequest } from "../analyses/sweeps/grid-sweep.js";
+import type { Effects } from "../analyses/sweeps/effects.js";
+import { effectsByName, sweepOf, type GridSweepRequest } from "../analyses/sweeps/grid-sweep.js";
 import { makeGrid, type Grid } from "../analyses/sweeps/grid.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { SweepForecast, SweepPart, SweepRequest, SweepResult, SweptMetric } from "../runtime/sweep/request.js";
@@ -40,7 +40,7 @@ export async function runGrid(call: RunCall, { model, folder }: Opened, request:
     const keeping = state ? keepingOf(call, state, { path: state.path, total: forecast.parts }) : {};
     const { metrics, cost } = await model.sweep(sweep, { ...budget, ...keeping, signal: call.signal, onProgress: call.onProgress });
     const edited = request.direction === "noise" ? "clean" : "corrupted";
-    const effects = Object.fromEntries(Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { edited })]));
+    const effects = effectsByName(metrics, { edited });
     const isWhole = cells.length === grid.counterfactuals.length;
     return { grid, ...(!isWhole && { cells }), edited, effects, raw: metrics, cost };
   } finally {

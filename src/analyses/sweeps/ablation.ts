@@ -20,6 +20,7 @@ export interface MeanRequest {
   readonly positions?: "together" | "apart";
   /** Prompts run at once. Default 16. */
   readonly batch?: number;
+  readonly beyondContext?: boolean;
 }
 
 /** Mean values by address: axes of the point without its batch and, unless positions stay apart, without its positions. */
@@ -28,14 +29,14 @@ export async function meanActivations(
   request: MeanRequest,
   options: RunOptions = {},
 ): Promise<Record<string, Tensor<Float32Array>>> {
-  const { prompts, positions = "together", batch = 16 } = request;
+  const { prompts, positions = "together", batch = 16, beyondContext = false } = request;
   const places = expandAddresses(model.spec, request.read);
   checkMeans(places, { prompts, positions, batch });
   const sums = new Map<string, { total: Float64Array; tail: readonly number[]; axes: readonly string[] }>();
   let count = 0;
   for (let from = 0; from < prompts.length; from += batch) {
     const tokens = prompts.slice(from, from + batch);
-    const { activations, lengths } = await model.forward({ tokens, read: request.read, logits: false }, options);
+    const { activations, lengths } = await model.forward({ tokens, read: request.read, logits: false, beyondContext }, options);
     for (const { address } of places)
       addTo(sums, address, must(activations[address], address), { lengths, isApart: positions === "apart" });
     count += positions === "apart" ? tokens.length : lengths.reduce((sum, length) => sum + length, 0);
@@ -52,7 +53,10 @@ export async function meanActivations(
   );
 }
 
-function checkMeans(places: readonly Place[], { prompts, positions, batch }: Required<Omit<MeanRequest, "read">>): void {
+function checkMeans(
+  places: readonly Place[],
+  { prompts, positions, batch }: Required<Pick<MeanRequest, "prompts" | "positions" | "batch">>,
+): void {
   const fail = (what: string): SextantError => new SextantError("request", `meanActivations: ${what}`);
   if (prompts.length === 0) throw fail("a mean needs at least one prompt");
   if (!Number.isInteger(batch) || batch < 1) throw fail(`batch must be a whole number of prompts from 1 on, got ${batch}`);

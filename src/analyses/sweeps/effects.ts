@@ -39,7 +39,7 @@ export interface Effect {
 export interface Guard {
   /** Mean of clean − corrupted. */
   readonly gap?: number;
-  /** Pairs whose clean run scores higher than the corrupted one. */
+  /** Pairs whose clean run scores better than the corrupted one. */
   readonly pairsAsMeant?: number;
   /** The largest |effect| of all cells. */
   readonly largest: number;
@@ -60,6 +60,8 @@ export interface Effects {
 export interface EffectOptions {
   /** Which unedited run was changed. */
   readonly edited: "clean" | "corrupted";
+  /** Whether the metric is lower where a run does as the clean one, as a divergence is. Default: higher. */
+  readonly isDistance?: boolean;
   /** The smallest effect that counts, as a share of the gap between the two runs. Default 0.05. */
   readonly least?: number;
   /** The largest q that counts. Default 0.05. */
@@ -90,7 +92,7 @@ export function effectsOf(metric: SweptMetric, options: EffectOptions): Effects 
     isMarked: scale > 0 && Math.abs(effects[cell]!) >= least * scale && isLikely(cell),
   }));
   const corrupted = metric.corrupted && mean(metric.corrupted);
-  const guard = guardOf({ gaps: found.gaps, effects, least, scale });
+  const guard = guardOf({ gaps: found.gaps, effects, least, scale, isDistance: options.isDistance ?? false });
   return { pairs: metric.clean.length, clean: mean(metric.clean), ...(corrupted !== undefined && { corrupted }), cells, guard };
 }
 
@@ -144,15 +146,22 @@ function testsOf({ series, differences, restored, gaps, gap }: Series, { seed = 
 /** The smallest difference of two float32 runs that is not rounding. */
 const NOISE = 1e-4;
 
-function guardOf(found: { gaps: Float64Array | undefined; effects: readonly number[]; least: number; scale: number }): Guard {
-  const { gaps, effects, least, scale } = found;
+interface Guarded {
+  readonly gaps: Float64Array | undefined;
+  readonly effects: readonly number[];
+  readonly least: number;
+  readonly scale: number;
+  readonly isDistance: boolean;
+}
+
+function guardOf({ gaps, effects, least, scale, isDistance }: Guarded): Guard {
   const largest = Math.max(...effects.map(Math.abs));
   const moved = scale > 0 ? effects.filter((effect) => Math.abs(effect) >= least * scale).length / effects.length : 0;
-  const gap = gaps && mean(gaps);
-  const pairsAsMeant = gaps?.reduce((count, one) => count + (one > 0 ? 1 : 0), 0);
-  const warning = warningOf({ gap, pairsAsMeant, pairs: gaps?.length ?? 0, largest, moved });
+  const better = gaps?.map((one) => (isDistance ? -one : one));
+  const pairsAsMeant = better?.reduce((count, one) => count + (one > 0 ? 1 : 0), 0);
+  const warning = warningOf({ gap: better && mean(better), pairsAsMeant, pairs: gaps?.length ?? 0, largest, moved });
   return {
-    ...(gap !== undefined && { gap }),
+    ...(gaps && { gap: mean(gaps) }),
     ...(pairsAsMeant !== undefined && { pairsAsMeant }),
     largest,
     moved,
@@ -170,9 +179,9 @@ function warningOf(at: {
   const { gap, pairsAsMeant, pairs, largest, moved } = at;
   if (gap !== undefined && Math.abs(gap) < NOISE) return "clean and corrupted runs score the same, so there is nothing to restore";
   if (largest < NOISE) return "no edit moved the run that it changed";
-  if (gap !== undefined && gap < 0) return "the corrupted runs score higher than the clean ones: are they exchanged, or the answers?";
+  if (gap !== undefined && gap < 0) return "the corrupted runs score better than the clean ones: are they exchanged, or the answers?";
   if (pairsAsMeant !== undefined && pairsAsMeant < pairs)
-    return `in ${pairs - pairsAsMeant} of ${pairs} pairs the clean run does not score higher than the corrupted one`;
+    return `in ${pairs - pairsAsMeant} of ${pairs} pairs the clean run does not score better than the corrupted one`;
   if (moved === 0) return "no edit moved the run that it changed by as much as counts";
   return undefined;
 }

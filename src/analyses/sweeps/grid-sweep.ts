@@ -2,6 +2,7 @@
 import { SextantError } from "../../base/errors.js";
 import { sizeOf } from "../../base/tensor.js";
 import type { Model } from "../../runtime/model.js";
+import { isDistance } from "../../runtime/sweep/metrics.js";
 import type { SweepOptions, SweepRequest, SweepResult, SweptMetric } from "../../runtime/sweep/request.js";
 import { effectsOf, type EffectOptions, type Effects } from "./effects.js";
 import { makeGrid, type Grid, type GridRequest } from "./grid.js";
@@ -64,10 +65,15 @@ function directionOf({ direction, pairs }: Pick<SweepRequest, "direction" | "pai
 
 function findingOf(request: GridSweepRequest | GridPathRequest, grid: Grid, { metrics, cost }: SweepResult): GridFinding {
   const edited = directionOf(request) === "denoise" ? "corrupted" : "clean";
-  const effects = Object.fromEntries(
-    Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { ...request.judging, edited })]),
-  );
+  const effects = effectsByName(metrics, { ...request.judging, edited });
   return { grid, edited, raw: metrics, effects, cost };
+}
+
+/** The effects of every metric of a sweep. */
+export function effectsByName(metrics: SweepResult["metrics"], options: Omit<EffectOptions, "isDistance">): Record<string, Effects> {
+  return Object.fromEntries(
+    Object.entries(metrics).map(([name, metric]) => [name, effectsOf(metric, { ...options, isDistance: isDistance(name) })]),
+  );
 }
 
 /** Values of a grid as nested lists, in the grid's order of axes. */

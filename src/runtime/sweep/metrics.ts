@@ -29,6 +29,8 @@ interface MetricRow {
   /** `columns`: the logits of those tokens suffice. */
   readonly needs: "columns" | "all";
   readonly reference?: true;
+  /** A run that does as the clean one scores lower. */
+  readonly isDistance?: true;
   readonly meaning: string;
   readonly of: (logits: LogitView, context: MetricContext) => number;
 }
@@ -56,6 +58,7 @@ export const METRICS: { readonly [K in MetricName]: MetricRow } = {
   rank: {
     tokens: ["answer"],
     needs: "all",
+    isDistance: true,
     meaning: "rank of the answer: 1 is the most probable token, tokens of equal logit share the better rank",
     of: ({ of, all }, { pair }) => 1 + countAbove(all, Math.max(...pair.answer.map(of))),
   },
@@ -63,6 +66,7 @@ export const METRICS: { readonly [K in MetricName]: MetricRow } = {
     tokens: [],
     needs: "all",
     reference: true,
+    isDistance: true,
     meaning: "KL(clean ‖ this run), in nats: 0 where this run says what the clean one says",
     of: ({ all }, { reference }) => divergence(reference ?? new Float64Array(0), all),
   },
@@ -105,6 +109,11 @@ export function prepareMetrics(
     pairs.forEach((pair, index) => refuseUnnamed(row, pair, { name, index }));
     return { name, needs: row.needs, needsReference: row.reference === true, of: row.of };
   });
+}
+
+/** Whether a metric of that name is lower in a run that does as the clean one; measures of one's own are taken not to be. */
+export function isDistance(name: string): boolean {
+  return isMetricName(name) && (METRICS[name] as MetricRow).isDistance === true;
 }
 
 function isMetricName(name: unknown): name is MetricName {

@@ -204,8 +204,15 @@ describe("the guard", () => {
 
   it("warns where the prompts look exchanged", () => {
     expect(guardOf(metric([0, 0], [1, 2], [0.5, 1])).warning).toMatchInlineSnapshot(
-      `"the corrupted runs score higher than the clean ones: are they exchanged, or the answers?"`,
+      `"the corrupted runs score better than the clean ones: are they exchanged, or the answers?"`,
     );
+  });
+
+  it("takes a distance the other way round: the clean run is the lower one", () => {
+    const distances = metric([0, 0], [1, 2], [0.5, 1]);
+    expect(restoring(distances, { isDistance: true }).guard).toEqual({ gap: 1.5, pairsAsMeant: 2, largest: 0.75, moved: 1 });
+    expect(restoring(distances, { isDistance: true }).cells).toEqual(restoring(distances).cells);
+    expect(restoring(metric([1, 2], [0, 0], [0.5, 1]), { isDistance: true }).guard).toHaveProperty("warning");
   });
 
   it("warns where some pairs are not as meant", () => {
@@ -215,7 +222,7 @@ describe("the guard", () => {
         "largest": 1,
         "moved": 1,
         "pairsAsMeant": 2,
-        "warning": "in 1 of 3 pairs the clean run does not score higher than the corrupted one",
+        "warning": "in 1 of 3 pairs the clean run does not score better than the corrupted one",
       }
     `);
   });
@@ -224,5 +231,16 @@ describe("the guard", () => {
     expect(guardOf(metric([1, 1], [0, 0], [0.01, 0.01])).warning).toMatchInlineSnapshot(
       `"no edit moved the run that it changed by as much as counts"`,
     );
+  });
+});
+
+describe("a distance", () => {
+  const metric = { clean: Float64Array.of(0, 0), corrupted: Float64Array.of(4, 6), values: Float64Array.of(0, 0, 4, 6) };
+
+  it("is as meant where the clean run has the smaller one", () => {
+    const { guard, cells } = effectsOf(metric, { edited: "corrupted", isDistance: true });
+    expect(guard).toEqual({ gap: -5, pairsAsMeant: 2, largest: 5, moved: 0.5 });
+    expect(cells.map(({ normalised }) => normalised)).toEqual([1, 0]);
+    expect(effectsOf(metric, { edited: "corrupted" }).guard.warning).toMatch(/exchanged/);
   });
 });

@@ -73,6 +73,14 @@ describe("a grid of heads", () => {
     expect(carrying(shares(noised), noised.grid, 1)).toEqual(["1.2"]);
   });
 
+  it("finds it by a divergence, too, of which less is better", async () => {
+    const found = await sweepGrid(model, { ...request, pairs: SURNAMES, metrics: ["kl", "log_prob", "accuracy"] });
+    for (const [name, { cells, guard }] of Object.entries(found.effects)) {
+      expect(guard, name).not.toHaveProperty("warning");
+      expect([...cells.keys()].filter((cell) => cells[cell]!.isMarked), name).toEqual([6]); // prettier-ignore
+    }
+  });
+
   it("finds both heads of the circuit where the word in front of it differs", async () => {
     const denoised = await sweep({ ...request, pairs: NAMES });
     expect(carrying(shares(denoised), denoised.grid, 0)).toEqual(["0.1", "1.2"]);
