@@ -84,7 +84,7 @@ export function effectsOf(metric: SweptMetric, options: EffectOptions): Effects 
   const isLikely = (cell: number): boolean => q === undefined || series[0]!.length < ENOUGH_PAIRS || (q[cell] ?? 1) <= level;
   const cells = series.map((values, cell): Effect => ({
     value: mean(values),
-    ...(restored && gap && { normalised: mean(restored[cell]!) / gap }),
+    ...(restored && gap && { normalised: mean(restored[cell]!) / gap + 0 }),
     effect: effects[cell]!,
     ...(intervals[cell] && { interval: intervals[cell] }),
     ...(p && { p: p[cell]! }),

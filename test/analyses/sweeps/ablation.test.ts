@@ -20,7 +20,7 @@ import type { Model } from "../../../src/runtime/model.js";
 import type { SweepPair } from "../../../src/runtime/sweep/request.js";
 import { apart, fixture, rowsOf } from "../../runtime/support.js";
 
-/** Sums in float32 in another order, since rows run in batches of another size; of the largest value. Seen: 4e-7. */
+/** Sums in float32 in another order, since rows run in batches of another size; of the largest value. Seen: 2e-7. */
 const ROUNDING = 1e-5;
 
 const INDUCTION = fileURLToPath(new URL("../../../models/induction", import.meta.url));
