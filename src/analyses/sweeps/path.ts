@@ -54,12 +54,28 @@ export async function patchPaths(model: Model, request: PathRequest, options: Pa
   const size = places.reduce((total, { reads }) => total + bytesOf(spec, reads, request), 0) * senders.length;
   const step = Math.max(1, Math.floor(MOST_BYTES / Math.max(1, size)));
   const results: SweepResult[] = [];
+  const spent = { ms: 0, flops: 0 };
+  const sweeper = counting(model, spent);
   for (let from = 0; from < request.pairs.length; from += step) {
     const part = { ...rest, pairs: request.pairs.slice(from, from + step) };
-    const told = await toldTo(model, { request: part, senders, places, through }, options);
-    results.push(await model.sweep({ ...part, counterfactuals: told }, options));
+    const told = await toldTo(sweeper, { request: part, senders, places, through }, options);
+    results.push(await sweeper.sweep({ ...part, counterfactuals: told }, options));
   }
-  return joined(results);
+  const { metrics, activations, cost } = joined(results);
+  return { metrics, activations, cost: { ...cost, ...spent } };
+}
+
+type Sweeper = Pick<Model, "spec" | "sweep">;
+
+/** The model, with what its sweeps cost added up. */
+function counting(model: Model, spent: { ms: number; flops: number }): Sweeper {
+  const sweep: Model["sweep"] = async (request, options) => {
+    const result = await model.sweep(request, options);
+    spent.ms += result.cost.ms;
+    spent.flops += result.cost.flops;
+    return result;
+  };
+  return { spec: model.spec, sweep };
 }
 
 /** A receiver with the address that is read for it, and the one that is set. */
@@ -221,7 +237,7 @@ interface Telling {
 }
 
 /** Counterfactuals that give the receivers, and nobody else, what came to them directly. */
-async function toldTo(model: Model, telling: Telling, options: PathOptions): Promise<Counterfactual[]> {
+async function toldTo(model: Sweeper, telling: Telling, options: PathOptions): Promise<Counterfactual[]> {
   const quiet = quietOf(options);
   const edits: SweepEdit[][] = telling.senders.map(() => []);
   const heads = telling.places.filter(({ receiver }) => receiver.into !== "mlp");
@@ -239,7 +255,7 @@ async function toldTo(model: Model, telling: Telling, options: PathOptions): Pro
 }
 
 /** For each sender the edits that give the receivers their inputs. An MLP is heard alone: it would pass on what it hears to the others. */
-async function hear(model: Model, { request, senders, places, through }: Telling, options: PathOptions): Promise<SweepEdit[][]> {
+async function hear(model: Sweeper, { request, senders, places, through }: Telling, options: PathOptions): Promise<SweepEdit[][]> {
   const counterfactuals = senders.map((sender) => frozenFor(model.spec, sender, { places, through }));
   const read = places.map(({ reads }) => reads.address);
   const heard = await model.sweep({ ...request, metrics: [], counterfactuals, read }, options);
@@ -248,7 +264,7 @@ async function hear(model: Model, { request, senders, places, through }: Telling
 
 /** The same edits with those of single query heads of a group said by the heads' own z, or scores where no value is told. */
 async function relayed(
-  model: Model,
+  model: Sweeper,
   { request, edits, relays }: { request: Telling["request"]; edits: readonly (readonly SweepEdit[])[]; relays: readonly ReceiverPlace[] },
   options: PathOptions,
 ): Promise<Counterfactual[]> {

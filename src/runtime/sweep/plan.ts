@@ -187,7 +187,9 @@ function forecastOf(
     parts,
     flops: anchors + run.reduce((total, extent) => total + cellFlops(request, extent) + logits, 0) + 2 * pairs.length * logits,
     naiveFlops: full.reduce((total, one) => total + one, 0) * counterfactuals.length,
-    workingBytes: limit * bytesPerRow(spec),
+    workingBytes:
+      Math.min(limit, pairs.reduce((rows, pair) => rows + anchorRows(pair), 0) + run.reduce((rows, extent) => rows + extent.rows, 0)) *
+      bytesPerRow(spec),
   };
 }
 

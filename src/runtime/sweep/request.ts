@@ -95,7 +95,7 @@ export interface SweepOptions extends RunOptions {
   readonly done?: readonly SweepPart[];
   /** Told of each part as soon as it is finished. */
   readonly onPart?: (part: SweepPart) => void;
-  /** Most bytes to work in. Default: half of what the system can give, 2 GiB at most. */
+  /** Most bytes to work in. Default: 1 GiB, for matrix products at full speed. */
   readonly memoryBudget?: number;
 }
 
