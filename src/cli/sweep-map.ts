@@ -18,8 +18,9 @@ export interface SweepMap {
   readonly options: MapOptions;
 }
 
-/** More cells than this are no sight in a terminal. */
+/** More cells than this, or more in a row, are no sight in a terminal. */
 const MOST_CELLS = 6000;
+const MOST_COLUMNS = 200;
 
 /** Which metric of a report is drawn, and how its values are to be read. */
 export interface Drawn {
@@ -78,8 +79,10 @@ export function mapOf(report: SweepReport): SweepMap {
 
 /** The map as text, or a word on why there is none. */
 export function mapText({ panels, options }: SweepMap, { colour, columns }: Pick<Call, "colour" | "columns">): string {
-  const cells = panels.length * options.rowLabels.length * options.columnLabels.length;
-  if (cells > MOST_CELLS) return `${options.title}: ${cells} cells are too many to draw here; --svg and --png draw them`;
+  const across = options.columnLabels.length;
+  const cells = panels.length * options.rowLabels.length * across;
+  if (cells > MOST_CELLS || across > MOST_COLUMNS)
+    return `${options.title}: ${cells} cells are too many to draw here; --svg and --png draw them`;
   return divergingMap(panels, { ...options, colour, columns });
 }
 

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { mapText } from "../../src/cli/sweep-map.js";
 import { MODEL, sextant } from "./sextant.js";
 import { ANSWERS, at, HILL, PAIR, STONE, sweep, textOf, type Nested } from "./sweeping.js";
 
@@ -147,6 +148,21 @@ describe("--state", () => {
       ]
     `);
     expect(readFileSync(path).equals(before)).toBe(true);
+  });
+});
+
+describe("a map too large for a terminal", () => {
+  const drawn = (rows: number, columns: number): string => {
+    const count = (length: number): string[] => Array.from({ length }, (_, i) => String(i));
+    const panels = [{ values: count(rows).map(() => new Float64Array(columns)) }];
+    const options = { rowLabels: count(rows), columnLabels: count(columns), title: "logit_diff" };
+    return mapText({ panels, options }, { colour: false, columns: 90 });
+  };
+
+  test("is left to pictures, whether it is too wide or has too many cells", () => {
+    expect(drawn(1, 200)).toContain("tenths of 1");
+    expect(drawn(1, 201)).toBe("logit_diff: 201 cells are too many to draw here; --svg and --png draw them");
+    expect(drawn(61, 100)).toBe("logit_diff: 6100 cells are too many to draw here; --svg and --png draw them");
   });
 });
 

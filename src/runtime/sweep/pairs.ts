@@ -30,6 +30,15 @@ export interface PreparedPair {
   readonly wrong: readonly number[];
 }
 
+const FIELDS: readonly string[] = ["clean", "corrupted", "answer", "wrong", "positions"] satisfies (keyof SweepPair)[];
+
+/** Throws where an object has a field that nobody reads. */
+export function refuseStray(given: object, fields: readonly string[], where: string): void {
+  const stray = Object.keys(given).find((name) => !fields.includes(name));
+  if (stray !== undefined)
+    throw new SextantError("request", `${where} has no field ${JSON.stringify(stray)}; it takes ${fields.join(", ")}`);
+}
+
 /** The pairs, checked. */
 export function preparePairs(spec: ModelSpec, request: SweepRequest): PreparedPair[] {
   const { pairs, beyondContext } = request;
@@ -37,6 +46,7 @@ export function preparePairs(spec: ModelSpec, request: SweepRequest): PreparedPa
     throw new SextantError("request", `pairs must be a list of at least one, got ${describeJson(pairs)}`);
   pairs.forEach((pair: SweepPair, index) => {
     if (!isJsonObject(pair)) throw new SextantError("request", `pairs[${index}] must be an object, got ${describeJson(pair)}`);
+    refuseStray(pair, FIELDS, `pairs[${index}]`);
     const rows = pair.corrupted === undefined ? [pair.clean] : [pair.clean, pair.corrupted];
     try {
       checkTokens(spec, rows, { beyondContext });

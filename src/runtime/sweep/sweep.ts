@@ -13,7 +13,7 @@ import type { ForwardRequest } from "../model.js";
 import { prepareCounterfactuals, type PreparedCounterfactual } from "./cells.js";
 import { March } from "./march.js";
 import { prepareMetrics, type Metric } from "./metrics.js";
-import { preparePairs, type PreparedPair } from "./pairs.js";
+import { preparePairs, refuseStray, type PreparedPair } from "./pairs.js";
 import { planSweep, startsOf, type PairGroup, type Part, type Plan } from "./plan.js";
 import { Reader } from "./reader.js";
 import { readOut } from "./readout.js";
@@ -34,6 +34,16 @@ export interface PreparedSweep {
 /** Bytes to work in where the caller does not say: enough for matrix products at full speed. */
 const BUDGET = 1 << 30;
 
+const FIELDS: readonly string[] = [
+  "pairs",
+  "counterfactuals",
+  "metrics",
+  "direction",
+  "at",
+  "read",
+  "beyondContext",
+] satisfies (keyof SweepRequest)[];
+
 /** The request held against the model, and how it will be done. */
 export function prepareSweep(
   spec: ModelSpec,
@@ -42,6 +52,7 @@ export function prepareSweep(
 ): PreparedSweep {
   const { memoryBudget = BUDGET } = options;
   if (!(memoryBudget > 0)) throw new SextantError("request", `memoryBudget must be a number of bytes above 0, got ${memoryBudget}`);
+  refuseStray(request, FIELDS, "a sweep");
   const pairs = preparePairs(spec, request);
   const counterfactuals = prepareCounterfactuals(request.counterfactuals, { spec, pairs });
   const metrics = prepareMetrics(request.metrics, pairs, options.measures);

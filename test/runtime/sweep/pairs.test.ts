@@ -442,3 +442,23 @@ describe("refused are", () => {
     expect(await said({ pairs: [3] })).toMatchInlineSnapshot(`"pairs[0] must be an object, got the number 3"`);
   });
 });
+
+describe("fields that nobody reads", () => {
+  it("are refused in a request and in a pair", async () => {
+    const model = await loadFixture("gpt2-hub-names");
+    const request = {
+      pairs: [{ clean: [1, 2, 3] }],
+      counterfactuals: [{ edits: [{ at: "z.0", op: "set", value: 0 } as const] }],
+      metrics: ["kl"],
+    };
+    const said = (asked: object): Promise<unknown> =>
+      model.sweep(asked as typeof request).catch((error: unknown) => (error as Error).message);
+    expect(await said({ ...request, metric: "kl" })).toMatchInlineSnapshot(
+      `"a sweep has no field "metric"; it takes pairs, counterfactuals, metrics, direction, at, read, beyondContext"`,
+    );
+    expect(await said({ ...request, pairs: [{ clean: [1, 2, 3], corupted: [1, 2, 4] }] })).toMatchInlineSnapshot(
+      `"pairs[0] has no field "corupted"; it takes clean, corrupted, answer, wrong, positions"`,
+    );
+    await model.close();
+  });
+});
