@@ -131,7 +131,7 @@ async function measure(work: Work, model: Model, peers: ReadonlyMap<string, Peer
   return work.rivals.map(({ peer, way, goal }, i) => {
     const ratio = Math.min(...theirs[i]!) / Math.min(...mine);
     const reached = goal === undefined ? "" : ratio >= goal ? "yes" : "no";
-    return `| ${work.name} | ${peer}: ${way} | ${best(mine)} | ${best(theirs[i]!)} | ${ratio.toFixed(1)} | ${goal ?? ""} | ${reached} |`;
+    return `| ${work.name} | ${peer}: ${way} | ${best(mine)} | ${best(theirs[i]!)} | ${ratio.toFixed(2)} | ${goal ?? ""} | ${reached} |`;
   });
 }
 
