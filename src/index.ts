@@ -79,15 +79,7 @@ export {
   type HeadScores,
   type ScoredHead,
 } from "./analyses/heads.js";
-export {
-  makeGrid,
-  overGrid,
-  type Grid,
-  type GridAxis,
-  type GridOperation,
-  type GridPosition,
-  type GridRequest,
-} from "./analyses/sweeps/grid.js";
+export { makeGrid, type Grid, type GridAxis, type GridOperation, type GridPosition, type GridRequest } from "./analyses/sweeps/grid.js";
 export {
   nested,
   sweepGrid,

@@ -2,8 +2,8 @@
  * @file `--to`: who is told in path patching. `q.1.2` is the query of head 2 in layer 1, and so are `k.1.2` and `v.1.2` its key and value;
  * `k.1.g0` is key head 0 with the whole group of heads that share it; `mlp.1` an MLP; `end` what the last norm gets.
  */
-import type { Receiver } from "../analyses/sweeps/path.js";
-import { inForwardOrder, parseAddress, type Place } from "../models/address.js";
+import { isHeardBy, type Receiver } from "../analyses/sweeps/path.js";
+import { parseAddress } from "../models/address.js";
 import type { PointName } from "../models/points.js";
 import { absenceInLayer } from "../models/presence.js";
 import type { ModelSpec } from "../models/spec.js";
@@ -36,14 +36,7 @@ export function layersInFront(
   spec: ModelSpec,
   { point, receivers }: { point: PointName; receivers: readonly Receiver[] },
 ): { inFront: number[]; behind: number[] } {
-  const places = receivers.flatMap((receiver): Place[] => {
-    if (receiver.into === "end") return [];
-    return [parseAddress(spec, `${receiver.into === "mlp" ? "mlp_out" : receiver.into}.${receiver.layer}`)];
-  });
   const having = spec.layers.flatMap((layer, index) => (absenceInLayer(layer, point) ? [] : [index]));
-  const isInFront = (layer: number): boolean => {
-    const sender = parseAddress(spec, `${point}.${layer}`);
-    return places.every((place) => inForwardOrder(sender, place) < 0);
-  };
+  const isInFront = (layer: number): boolean => isHeardBy(spec, parseAddress(spec, `${point}.${layer}`), receivers);
   return { inFront: having.filter(isInFront), behind: having.filter((layer) => !isInFront(layer)) };
 }

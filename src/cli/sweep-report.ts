@@ -1,5 +1,6 @@
 /** @file What a sweep found, ready to be told: which question it answers, and the document that `--json` prints. */
 import type { Effect, Effects } from "../analyses/sweeps/effects.js";
+import { nested } from "../analyses/sweeps/grid-sweep.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
 import type { Answer, SweepPair, SweptMetric } from "../runtime/sweep/request.js";
@@ -79,8 +80,7 @@ interface MetricJson {
 
 function metricJson(found: Found, name: string): MetricJson {
   const [effects, raw] = [found.effects[name]!, found.raw[name]!];
-  const over = (of: (effect: Effect, index: number) => unknown): unknown =>
-    nested(overGrid(found, effects.cells.map(of)), found.grid.shape);
+  const over = (of: (effect: Effect, index: number) => unknown): unknown => nestedOver(found, effects.cells.map(of));
   return {
     clean: effects.clean,
     corrupted: effects.corrupted ?? null,
@@ -103,13 +103,11 @@ function statistics(over: (of: (effect: Effect) => unknown) => unknown): object 
 /** Raw values with the pairs as their last axis. */
 function perPair(found: Found, { cells, pairs }: Effects, { values }: SweptMetric): unknown {
   const rows = cells.map((_, cell) => [...values.subarray(cell * pairs, (cell + 1) * pairs)]);
-  return nested(overGrid(found, rows), found.grid.shape);
+  return nestedOver(found, rows);
 }
 
-/** Row-major values as nested lists, `null` where there is none. */
-function nested(values: readonly unknown[], shape: readonly number[]): unknown {
-  const [length, ...rest] = shape;
-  if (length === undefined) return values[0] ?? null;
-  const size = sizeOf(rest);
-  return Array.from({ length }, (_, i) => nested(values.slice(i * size, (i + 1) * size), rest));
+/** Nested lists over the grid, `null` where a cell was left out or has no such value. */
+function nestedOver(found: Found, values: readonly unknown[]): unknown {
+  const all = overGrid(found, values).map((value) => value ?? null);
+  return nested(all, found.grid.shape);
 }

@@ -77,11 +77,11 @@ export function effectsByName(metrics: SweepResult["metrics"], options: Omit<Eff
 }
 
 /** Values of a grid as nested lists, in the grid's order of axes. */
-export function nested(values: ArrayLike<number>, shape: readonly number[]): unknown[] {
+export function nested(values: ArrayLike<unknown>, shape: readonly number[]): unknown[] {
   const [length = 0, ...rest] = shape;
   if (values.length !== sizeOf(shape) || length === 0)
     throw new SextantError("request", `${values.length} values do not fill [${shape.join(", ")}]`);
   if (rest.length === 0) return Array.from(values);
   const size = values.length / length;
-  return Array.from({ length }, (_, i) => nested(Array.prototype.slice.call(values, i * size, (i + 1) * size) as number[], rest));
+  return Array.from({ length }, (_, i) => nested(Array.prototype.slice.call(values, i * size, (i + 1) * size) as unknown[], rest));
 }

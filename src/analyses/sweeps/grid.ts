@@ -12,7 +12,7 @@
  * more than what is studied; and of many cells some look large by chance (`effects.ts`).
  */
 import { SextantError } from "../../base/errors.js";
-import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
+import type { Tensor } from "../../base/tensor.js";
 import { allPlaces, type Place } from "../../models/address.js";
 import { isPointName, pointRow, type PointName } from "../../models/points.js";
 import { axisSizes } from "../../models/sizes.js";
@@ -240,11 +240,4 @@ function editAt(at: string, selector: SweepSelector, operation: GridOperation): 
 
 function isValues(basis: Values | Readonly<Record<string, Values>>): basis is Values {
   return Array.isArray(basis) || ("data" in basis && "shape" in basis);
-}
-
-/** Values over a grid's cells as a tensor with its axes. */
-export function overGrid(grid: Grid, values: ArrayLike<number>): Tensor<Float32Array> {
-  if (values.length !== sizeOf(grid.shape))
-    throw new SextantError("request", `the grid has ${sizeOf(grid.shape)} cells, got ${values.length} values`);
-  return tensor(Float32Array.from(values), grid.shape, grid.axes);
 }

@@ -158,6 +158,11 @@ function refuseBackward(
     );
 }
 
+/** Whether there are paths from a place to all of the receivers. */
+export function isHeardBy(spec: ModelSpec, sender: Place, receivers: readonly Receiver[]): boolean {
+  return receiverPlaces(spec, receivers).every(({ reads }) => isInFront(spec, sender, reads));
+}
+
 /**
  * Whether what a sender says can come to a receiver: query, key and value are made side by side, and so are the sublayers of a parallel
  * block; a place inside an MLP is the MLP itself.

@@ -2,7 +2,6 @@
  * @file Variants that a block passes by: where both its sublayers are held at the base's outputs and the block only adds to the stream,
  * the variant's stream differs from its base's behind the block as it did in front of it. So it is taken out, and its difference kept.
  */
-import { must } from "../../base/errors.js";
 import { STREAM } from "../../models/block.js";
 import type { LayerSpec, ModelSpec } from "../../models/spec.js";
 import type { Batch } from "./batch.js";
@@ -68,7 +67,7 @@ export class Carried {
   #isPassedBy(layer: number, variant: number): boolean {
     const block = this.#spec.layers[layer];
     const isSeen = this.#reader.placesIn(layer).length > 0;
-    return block !== undefined && !isSeen && addsAlike(must(this.#schedule.variants[variant], "a variant"), layer, block);
+    return block !== undefined && !isSeen && addsAlike(this.#schedule.variant(variant), layer, block);
   }
 }
 

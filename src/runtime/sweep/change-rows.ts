@@ -18,7 +18,7 @@ export function changeRows(data: TensorData, place: Place, at: { rows: Rows; sch
 function changeVariant(data: TensorData, edit: CellEdit, at: { rows: Rows; schedule: Schedule; sizes: AxisSizes; variant: number }): void {
   const { rows, schedule, sizes, variant } = at;
   const { heads = 1, last } = sizes;
-  const { pair, base, source } = must(schedule.variants[variant], "a variant");
+  const { pair, base, source } = schedule.variant(variant);
   const { positions, from } = must(edit.selected[pair], "a pair");
   const { change } = edit;
   const units = edit.units ?? range(last);

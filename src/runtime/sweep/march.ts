@@ -138,7 +138,7 @@ export class March {
     const { attention } = must(engine.spec.layers[layer], `layer ${layer}`);
     const before = batch.rows;
     const isFrozen = (variant: number): boolean => this.#skipsAttention(variant, layer);
-    const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), this.#plan.schedule.baseOf);
+    const next = regroup(before, (variant) => this.#queries(variant, { layer, before, places }), schedule.baseOf);
     const [k, v] = [batch.data(idOf(chain, "rot_k")), batch.data(idOf(chain, "v"))];
     const needed = new Set(chain.slice(at + 1).flatMap(({ graph }) => graph.inputs.map(({ id }) => id)));
     const queries = new Batch(before, this.#scratch);
@@ -213,9 +213,7 @@ export class March {
       };
       // What is carried past the block is held there, whatever its edits are.
       const joins = new Set(schedule.at(place.address).filter((variant) => !this.#carried.has(variant)));
-      batch.follow(
-        regroup(batch.rows, (variant) => (joins.has(variant) ? joining(variant) : batch.rows.of(variant)), this.#plan.schedule.baseOf),
-      );
+      batch.follow(regroup(batch.rows, (variant) => (joins.has(variant) ? joining(variant) : batch.rows.of(variant)), schedule.baseOf));
       this.#change(batch, place, batch.data(id));
     }
     if (place.point === "resid_pre" && reader.wants(place)) reader.takeRows(place, batch.rows, batch.data(id));

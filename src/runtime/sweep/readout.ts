@@ -31,11 +31,11 @@ export async function readOut(batch: Batch, readout: Readout): Promise<Float64Ar
   const normed = await normalised(batch, readout);
   const values = schedule.variants.map(() => new Float64Array(metrics.length));
   const order = rowOrder(batch.rows, schedule, pairs);
-  const ofRow = metrics.some(({ needs }) => needs === "all") ? await fullLogits(normed, order, readout) : fewLogits(normed, order, readout);
+  const ofRow = metrics.some(({ needs }) => needs === "all") ? fullLogits(normed, order, readout) : fewLogits(normed, order, readout);
   let reference: { base: number; logs: Float64Array } | undefined;
-  for (const [place, { row, variant }] of order.entries()) {
-    const { pair, base, cell } = must(schedule.variants[variant], "a variant");
-    const view = await ofRow(place, row);
+  for (const [place, { variant }] of order.entries()) {
+    const { pair, base, cell } = schedule.variant(variant);
+    const view = await ofRow(place);
     if (reference?.base !== base && metrics.some(({ needsReference }) => needsReference))
       reference = { base, logs: logProbabilities(view.all) };
     const context: MetricContext = { pair: must(pairs[pair], "a pair"), reference: reference?.logs };
@@ -93,10 +93,11 @@ async function normalised(batch: Batch, { engine, schedule, checkpoint }: Readou
   return must(made["final_normalized"], "final_normalized").data as Float32Array;
 }
 
-type ViewOf = (place: number, row: number) => Promise<LogitView> | LogitView;
+/** Gives the logits of a row by its place in the order. */
+type ViewOf = (place: number) => Promise<LogitView>;
 
 /** Views of all logits, computed for some rows at a time. */
-async function fullLogits(normed: Float32Array, order: readonly { row: number }[], { engine, checkpoint }: Readout): Promise<ViewOf> {
+function fullLogits(normed: Float32Array, order: readonly { row: number }[], { engine, checkpoint }: Readout): ViewOf {
   const { dModel, vocabOut } = engine.spec;
   const size = Math.max(1, Math.floor(MOST_LOGITS / vocabOut));
   let held: { from: number; data: Float32Array } | undefined;
@@ -123,7 +124,7 @@ function fewLogits(normed: Float32Array, order: readonly { row: number; variant:
   const { dModel } = engine.spec;
   const byPair = new Map<number, { tokens: number[]; places: number[] }>();
   order.forEach(({ variant }, place) => {
-    const { pair } = must(schedule.variants[variant], "a variant");
+    const { pair } = schedule.variant(variant);
     const { answer, wrong } = must(pairs[pair], "a pair");
     const known = byPair.get(pair) ?? { tokens: [...new Set([...answer, ...wrong])], places: [] };
     known.places.push(place);
@@ -138,7 +139,7 @@ function fewLogits(normed: Float32Array, order: readonly { row: number; variant:
     return new Map(places.map((place, i) => [place, data.subarray(i * tokens.length, (i + 1) * tokens.length)]));
   };
   return async (place) => {
-    const { pair } = must(schedule.variants[order[place]!.variant], "a variant");
+    const { pair } = schedule.variant(order[place]!.variant);
     const known = columns.get(pair) ?? load(pair);
     columns.set(pair, known);
     const mine = must((await known).get(place), "a row");

@@ -112,7 +112,7 @@ export class Schedule {
 
   /** Whether a variant has edits at an address. */
   isEdited(variant: number, address: string): boolean {
-    return must(this.variants[variant], "a variant").edits.some(({ place }) => place.address === address);
+    return this.variant(variant).edits.some(({ place }) => place.address === address);
   }
 
   /** The addresses of a layer (undefined: outside the layers) at which something is edited, in forward order. */
@@ -124,7 +124,7 @@ export class Schedule {
 
   /** The edits of a variant at an address, in their order. */
   editsOf(variant: number, address: string): readonly CellEdit[] {
-    return must(this.variants[variant], "a variant").edits.filter(({ place }) => place.address === address);
+    return this.variant(variant).edits.filter(({ place }) => place.address === address);
   }
 
   /** Whether some variant takes values from base or source at an address. */
@@ -134,7 +134,7 @@ export class Schedule {
 
   /** Positions that join a variant's rows at an address: those that its edits change, but for such as only restore the base. */
   joining(variant: number, address: string): number[] {
-    const { pair } = must(this.variants[variant], "a variant");
+    const { pair } = this.variant(variant);
     return this.editsOf(variant, address)
       .filter(({ change }) => change.kind === "operation" || change.run === "source")
       .flatMap(({ selected }) => [...must(selected[pair], "a pair").positions]);

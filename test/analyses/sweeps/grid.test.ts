@@ -3,7 +3,7 @@
  * Expected cells are written out, not computed as `grid.ts` computes them.
  */
 import { describe, expect, it } from "vitest";
-import { makeGrid, overGrid, type GridRequest } from "../../../src/analyses/sweeps/grid.js";
+import { makeGrid, type GridRequest } from "../../../src/analyses/sweeps/grid.js";
 import { tensor, type Tensor } from "../../../src/base/tensor.js";
 import type { ModelSpec } from "../../../src/models/spec.js";
 import { readSpec } from "../../../src/runtime/load.js";
@@ -346,21 +346,5 @@ describe("a grid refuses", () => {
       `"the grid needs a basis for z.1"`,
     );
     expect(messageOf({ ...request, operation: { op: "mean", means: {} } })).toMatchInlineSnapshot(`"the grid needs the mean of z.0"`);
-  });
-});
-
-describe("values over a grid", () => {
-  it("are a tensor with its axes", () => {
-    const made = grid({ point: "z", by: ["head"], heads: [0, 3] });
-    expect(overGrid(made, [1, 2, 3, 4, 5, 6])).toEqual({
-      data: Float32Array.of(1, 2, 3, 4, 5, 6),
-      shape: [3, 2],
-      axes: ["layer", "head"],
-    });
-  });
-
-  it("must be as many as the grid has cells", () => {
-    const made = grid({ point: "z", by: ["head"], heads: [0, 3] });
-    expect(() => overGrid(made, [1, 2])).toThrowErrorMatchingInlineSnapshot(`[SextantError: the grid has 6 cells, got 2 values]`);
   });
 });
