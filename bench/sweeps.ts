@@ -53,32 +53,30 @@ interface Work {
   readonly rivals: readonly Rival[];
 }
 
+/** Who patches, in which ways. `own`: the function of TransformerLens; the goals are its, nnsight's and the batched hooks'. */
+function patchers(own: string, goals: readonly [number, number, number]): Rival[] {
+  return [
+    { peer: "TransformerLens", way: `its ${own}`, goal: goals[0] },
+    { peer: "nnsight", way: "a trace a patch", how: "plain", goal: goals[1] },
+    { peer: "nnsight", way: "a trace a patch, last logits only", how: "loop" },
+    { peer: "nnsight", way: "a layer's patches as invokes of one trace" },
+    { peer: "batched hooks", way: "a layer's patches in one batch", goal: goals[2] },
+    { peer: "batched hooks", way: "the same, one row below the patch", how: "narrow" },
+  ];
+}
+
 const WORKS: readonly Work[] = [
   {
     name: "residual stream, 12 layers × 15 positions",
     op: "sweep_residual",
     request: RESIDUAL,
-    rivals: [
-      { peer: "TransformerLens", way: "its get_act_patch_resid_pre", goal: 15 },
-      { peer: "nnsight", way: "a trace a patch", how: "plain", goal: 13 },
-      { peer: "nnsight", way: "a trace a patch, last logits only", how: "loop" },
-      { peer: "nnsight", way: "a layer's patches as invokes of one trace" },
-      { peer: "batched hooks", way: "a layer's patches in one batch", goal: 3 },
-      { peer: "batched hooks", way: "the same, one row below the patch", how: "narrow" },
-    ],
+    rivals: patchers("get_act_patch_resid_pre", [15, 13, 3]),
   },
   {
     name: "head outputs z, 12 layers × 12 heads",
     op: "sweep_heads",
     request: HEADS,
-    rivals: [
-      { peer: "TransformerLens", way: "its get_act_patch_attn_head_out_all_pos", goal: 10 },
-      { peer: "nnsight", way: "a trace a patch", how: "plain", goal: 9 },
-      { peer: "nnsight", way: "a trace a patch, last logits only", how: "loop" },
-      { peer: "nnsight", way: "a layer's patches as invokes of one trace" },
-      { peer: "batched hooks", way: "a layer's patches in one batch", goal: 2 },
-      { peer: "batched hooks", way: "the same, one row below the patch", how: "narrow" },
-    ],
+    rivals: patchers("get_act_patch_attn_head_out_all_pos", [10, 9, 2]),
   },
   {
     name: "knock-out of the last query's edges, 12 layers × 12 heads × 15 keys",
