@@ -2,8 +2,8 @@
  * @file Makes a graph node by node. Ops are functions over the builder (`ops.ts`); names are given with `name`, and a value
  * may have one name only, so that each point is a value of its own.
  */
-import { internal } from "../base/errors.js";
-import type { Attribute, Axes, Constant, Dtype, Graph, Node, Value, Weight } from "./graph.js";
+import { internal, must } from "../base/errors.js";
+import type { Attribute, Axes, Constant, Dtype, Graph, Node, OpName, Value, Weight } from "./graph.js";
 
 export class GraphBuilder {
   readonly #inputs: Value[] = [];
@@ -12,6 +12,35 @@ export class GraphBuilder {
   readonly #constants = new Map<string, Constant>();
   readonly #values = new Map<string, Value>();
   readonly #named = new Map<string, string>();
+  #next = -1;
+
+  /** A builder that goes on from a graph: its values, weights and names are there already. */
+  static from(graph: Graph): GraphBuilder {
+    const builder = new GraphBuilder();
+    builder.#inputs.push(...graph.inputs);
+    builder.#nodes.push(...graph.nodes);
+    for (const [id, weight] of graph.weights) builder.#weights.set(id, weight);
+    for (const [id, constant] of graph.constants) builder.#constants.set(id, constant);
+    for (const value of [...graph.values.values(), ...graph.inputs]) builder.#values.set(value.id, value);
+    for (const [name, id] of graph.named) builder.#named.set(name, id);
+    for (const id of graph.values.keys()) builder.#next = Math.max(builder.#next, Number(/_(\d+)_\d+$/.exec(id)?.[1] ?? 0));
+    return builder;
+  }
+
+  /** A value that is there already, by id. Axes of weights and constants are known by length only: `one` where it is 1. */
+  value(id: string): Value {
+    const known = this.#values.get(id);
+    if (known) return known;
+    const weight = this.#weights.get(id);
+    const stored = weight ?? must(this.#constants.get(id), `the value ${id}`);
+    const dtype = "dtype" in stored ? stored.dtype : stored.holds === "bytes" ? "uint8" : "float32";
+    return { id, axes: stored.shape.map((length, axis) => (length === 1 ? "one" : `axis_${axis}`)), dtype };
+  }
+
+  /** A tensor that is written into the graph, by id. */
+  constantAt(id: string): Constant {
+    return must(this.#constants.get(id), `the constant ${id}`);
+  }
 
   /** An input of the graph, fed at each run; the same one asked for twice is one input. */
   input<const A extends Axes>(id: string, axes: A, dtype: Dtype = "float32"): Value<A> {
@@ -39,7 +68,7 @@ export class GraphBuilder {
 
   /** The single result of a new node. */
   node<const A extends Axes>(spec: {
-    op: string;
+    op: OpName;
     domain?: Node["domain"];
     inputs: readonly (Value | undefined)[];
     attributes?: Node["attributes"];
@@ -51,13 +80,13 @@ export class GraphBuilder {
 
   /** The results of a new node with several; `undefined` among them skips an optional output. */
   nodes(spec: {
-    op: string;
+    op: OpName;
     domain?: Node["domain"];
     inputs: readonly (Value | undefined)[];
     attributes?: Readonly<Record<string, Attribute>>;
     results: readonly ({ axes: Axes; dtype: Dtype } | undefined)[];
   }): (Value | undefined)[] {
-    const index = this.#nodes.length;
+    const index = this.#free();
     const outputs = spec.results.map((result, place) => result && this.#declare(`${spec.op}_${index}_${place}`, result.axes, result.dtype));
     this.#nodes.push({
       op: spec.op,
@@ -86,6 +115,12 @@ export class GraphBuilder {
       values: this.#values,
       named: this.#named,
     };
+  }
+
+  /** A number for the next node: its place; behind all numbers of a graph that this one goes on from. */
+  #free(): number {
+    this.#next = Math.max(this.#next + 1, this.#nodes.length);
+    return this.#next;
   }
 
   #declare<A extends Axes>(id: string, axes: A, dtype: Dtype): Value<A> {

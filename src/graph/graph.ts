@@ -19,8 +19,66 @@ export interface Value<A extends Axes = Axes> {
 /** An attribute of an ONNX node. */
 export type Attribute = number | readonly number[] | string | { readonly float: number };
 
+/** The one-input ops that keep their axes. */
+export type UnaryOp =
+  | "Abs"
+  | "Erf"
+  | "Exp"
+  | "Gelu"
+  | "HardSwish"
+  | "Identity"
+  | "LeakyRelu"
+  | "LogSoftmax"
+  | "Mish"
+  | "Neg"
+  | "QuickGelu"
+  | "Reciprocal"
+  | "Relu"
+  | "Sigmoid"
+  | "Sign"
+  | "Softmax"
+  | "Softplus"
+  | "Sqrt"
+  | "Tanh";
+
+/** Every op that a graph can have: one function each in `ops.ts`, one rule each in `vjp.ts`. */
+export type OpName =
+  | UnaryOp
+  | "Add"
+  | "Cast"
+  | "Clip"
+  | "Concat"
+  | "Div"
+  | "Equal"
+  | "Expand"
+  | "FusedMatMul"
+  | "Gather"
+  | "GatherElements"
+  | "GatherND"
+  | "Gemm"
+  | "LayerNormalization"
+  | "MatMul"
+  | "Min"
+  | "Mul"
+  | "NonZero"
+  | "Pad"
+  | "ReduceMean"
+  | "ReduceSum"
+  | "Reshape"
+  | "RotaryEmbedding"
+  | "ScatterElements"
+  | "ScatterND"
+  | "Shape"
+  | "SimplifiedLayerNormalization"
+  | "Slice"
+  | "Split"
+  | "Sub"
+  | "TopK"
+  | "Transpose"
+  | "Unsqueeze";
+
 export interface Node {
-  readonly op: string;
+  readonly op: OpName;
   readonly domain: "" | "com.microsoft";
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];

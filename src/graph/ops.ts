@@ -5,11 +5,13 @@
  */
 import { must } from "../base/errors.js";
 import type { GraphBuilder } from "./builder.js";
-import type { Axes, Value } from "./graph.js";
+import type { Axes, OpName, UnaryOp, Value } from "./graph.js";
+
+export type { UnaryOp } from "./graph.js";
 
 type G = GraphBuilder;
 
-function elementwise(op: string): <A extends Axes>(g: G, a: Value<A>, b: Value) => Value<A> {
+function elementwise(op: OpName): <A extends Axes>(g: G, a: Value<A>, b: Value) => Value<A> {
   return (g, a, b) => g.node({ op, inputs: [a, b], axes: a.axes, dtype: a.dtype });
 }
 
@@ -21,6 +23,9 @@ export const subtract = elementwise("Sub");
 export const multiply = elementwise("Mul");
 /** `a / b`; `b` is broadcast. */
 export const divide = elementwise("Div");
+
+/** The smaller of `a` and `b`; `b` is broadcast. */
+export const minimum = elementwise("Min");
 
 /** `by · x`, or `x` itself when `by` is 1. */
 export function scaleBy<A extends Axes>(g: G, x: Value<A>, by: number): Value<A> {
@@ -37,29 +42,6 @@ export function unary<A extends Axes>(
   const domain = CONTRIB.has(op) ? "com.microsoft" : "";
   return g.node({ op, domain, inputs: [x], attributes, axes: x.axes, dtype: x.dtype });
 }
-
-/** The one-input ops in use. */
-export type UnaryOp =
-  | "Abs"
-  | "Elu"
-  | "Erf"
-  | "Exp"
-  | "Gelu"
-  | "HardSigmoid"
-  | "HardSwish"
-  | "Identity"
-  | "LeakyRelu"
-  | "Mish"
-  | "Neg"
-  | "QuickGelu"
-  | "Reciprocal"
-  | "Relu"
-  | "Selu"
-  | "Sigmoid"
-  | "Softplus"
-  | "Softsign"
-  | "Sqrt"
-  | "Tanh";
 
 const CONTRIB: ReadonlySet<string> = new Set(["QuickGelu"]);
 
@@ -103,6 +85,11 @@ export function softmax<A extends Axes>(g: G, x: Value<A>): Value<A> {
   return g.node({ op: "Softmax", inputs: [x], attributes: { axis: -1 }, axes: x.axes });
 }
 
+/** The logarithm of softmax over the last axis. */
+export function logSoftmax<A extends Axes>(g: G, x: Value<A>): Value<A> {
+  return g.node({ op: "LogSoftmax", inputs: [x], attributes: { axis: -1 }, axes: x.axes });
+}
+
 /** A norm over the last axis and the reciprocal of its divisor: `1 / sqrt(variance + eps)`, or of the mean square. */
 export function normalise<A extends Axes>(
   g: G,
@@ -131,6 +118,41 @@ export function mean(g: G, x: Value): Value {
 /** The sum over one axis, which goes. */
 export function sum<const A extends Axes>(g: G, x: Value, axis: number, axes: A): Value<A> {
   return g.node({ op: "ReduceSum", inputs: [x, g.constant([axis], ["axis"], { dtype: "int64" })], attributes: { keepdims: 0 }, axes });
+}
+
+/** The sum over several axes, which stay with length 1. */
+export function sumKeeping(g: G, x: Value, axes: readonly number[]): Value {
+  const kept = x.axes.map((axis, i) => (axes.includes(i) ? "one" : axis));
+  return g.node({
+    op: "ReduceSum",
+    inputs: [x, g.constant(axes, ["axis"], { dtype: "int64" })],
+    attributes: { keepdims: 1 },
+    axes: kept,
+    dtype: x.dtype,
+  });
+}
+
+/** The sum over the first `count` axes, which go. */
+export function sumLeading(g: G, x: Value, count: number): Value {
+  const axes = Array.from({ length: count }, (_, axis) => axis);
+  return g.node({
+    op: "ReduceSum",
+    inputs: [x, g.constant(axes, ["axis"], { dtype: "int64" })],
+    attributes: { keepdims: 0 },
+    axes: x.axes.slice(count),
+    dtype: x.dtype,
+  });
+}
+
+/** `x` with a new axis of length 1 in front of axis `at`. */
+export function unsqueeze(g: G, x: Value, at: number): Value {
+  const axes = [...x.axes.slice(0, at), "one", ...x.axes.slice(at)];
+  return g.node({ op: "Unsqueeze", inputs: [x, g.constant([at], ["axis"], { dtype: "int64" })], axes, dtype: x.dtype });
+}
+
+/** `x` with zeros around it; `pads` (int64): how many in front along each axis, then how many behind. */
+export function pad<A extends Axes>(g: G, x: Value<A>, pads: Value): Value<A> {
+  return g.node({ op: "Pad", inputs: [x, pads], axes: x.axes, dtype: x.dtype });
 }
 
 /** `x` seen with another shape: sizes, 0 to copy an axis, -1 to infer one. */
@@ -170,6 +192,12 @@ export function splitBy(g: G, x: Value, lengths: Value, options: { axis: number;
 export function slice<A extends Axes>(g: G, x: Value<A>, range: { axis: number; start: number; end: number }): Value<A> {
   const at = (index: number): Value => g.constant([index], ["axis"], { dtype: "int64" });
   return g.node({ op: "Slice", inputs: [x, at(range.start), at(range.end), at(range.axis)], axes: x.axes, dtype: x.dtype });
+}
+
+/** Elements `start … end` of one axis, where the bounds are values: int64, one element. */
+export function sliceBetween<A extends Axes>(g: G, x: Value<A>, range: { axis: number; start: Value; end: Value }): Value<A> {
+  const axis = g.constant([range.axis], ["axis"], { dtype: "int64" });
+  return g.node({ op: "Slice", inputs: [x, range.start, range.end, axis], axes: x.axes, dtype: x.dtype });
 }
 
 /** `x` repeated along its axes of length 1 to a shape. */
@@ -241,4 +269,9 @@ export function gatherNd<const A extends Axes>(g: G, x: Value, coordinates: Valu
 /** `x` with `updates` added at rows of coordinates. */
 export function scatterAdd<A extends Axes>(g: G, x: Value<A>, coordinates: Value, updates: Value): Value<A> {
   return g.node({ op: "ScatterND", inputs: [x, coordinates, updates], attributes: { reduction: "add" }, axes: x.axes });
+}
+
+/** `x` with `updates` added at `indices` of the last axis; both have the leading axes of `x`. */
+export function scatterElementsAdd<A extends Axes>(g: G, x: Value<A>, indices: Value, updates: Value): Value<A> {
+  return g.node({ op: "ScatterElements", inputs: [x, indices, updates], attributes: { axis: -1, reduction: "add" }, axes: x.axes });
 }

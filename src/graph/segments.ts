@@ -35,13 +35,19 @@ export function cutGraph(graph: Graph, cuts: readonly (readonly string[])[], res
 /** The graph without what the named values do not depend on; only these keep their names. */
 export function pruneGraph(graph: Graph, names: readonly string[]): Graph {
   const named = new Map(names.map((name) => [name, idOf(graph, name)] as const));
-  const nodes = reach(graph, [...named.values()], producersOf(graph), new Set());
+  return { ...onlyFor(graph, [...named.values()]), named };
+}
+
+/** The graph without what the values with these ids do not depend on; names stay with the values that are left. */
+export function onlyFor(graph: Graph, ids: readonly string[]): Graph {
+  const nodes = reach(graph, ids, producersOf(graph), new Set());
+  const made = new Set(nodes.flatMap(({ outputs }) => outputs));
   const read = new Set(nodes.flatMap(({ inputs }) => inputs));
   const kept = <T>(values: ReadonlyMap<string, T>): Map<string, T> => new Map([...values].filter(([id]) => read.has(id)));
   return {
     ...graph,
     nodes,
-    named,
+    named: new Map([...graph.named].filter(([, id]) => made.has(id))),
     inputs: graph.inputs.filter(({ id }) => read.has(id)),
     weights: kept(graph.weights),
     constants: kept(graph.constants),

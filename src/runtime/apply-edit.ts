@@ -254,7 +254,8 @@ export function basisOf(values: Values, target: Target, field = "basis"): Float6
   return rows;
 }
 
-function planeOf(values: Values, target: Target): readonly [Float64Array, Float64Array] {
+/** The two orthonormal rows of a plane. */
+export function planeOf(values: Values, target: Target): readonly [Float64Array, Float64Array] {
   const [e1, e2, ...more] = rowsOf(values, target, "plane");
   if (!e1 || !e2 || more.length > 0) throw bad(target, "plane must have two rows");
   const off = Math.max(Math.abs(dot(e1, e1) - 1), Math.abs(dot(e2, e2) - 1), Math.abs(dot(e1, e2)));

@@ -21,6 +21,8 @@ import type {
   PausedRun,
   RunOptions,
 } from "./model.js";
+import type { GradientRequest, GradientResult } from "./gradient/request.js";
+import { gradient } from "./gradient/run.js";
 import { pause, resume } from "./pause.js";
 import type { SweepForecast, SweepOptions, SweepRequest, SweepResult } from "./sweep/request.js";
 import { forecastSweep, prepareSweep, refuseLargeSweep, runSweep } from "./sweep/sweep.js";
@@ -56,6 +58,17 @@ export class LocalModel implements Model {
 
   runFrom(paused: PausedRun, value: Tensor, options: RunOptions = {}): Promise<ForwardResult> {
     return this.#inTurn(() => this.#timed(this.#admit(paused.request), () => resume(this.#runner, paused, value, options)));
+  }
+
+  gradient(request: GradientRequest, options: RunOptions = {}): Promise<GradientResult> {
+    return this.#inTurn(async () => {
+      const { tokens, edits = [], at = [], beyondContext = false } = request;
+      const read = [...new Set([...at, ...(request.read ?? [])])];
+      this.#admit({ tokens, edits, read, logits: false, beyondContext });
+      const start = performance.now();
+      const result = await gradient(this.#runner, request, options);
+      return { ...result, cost: { ms: performance.now() - start } };
+    });
   }
 
   forecast(request: ForwardRequest | GenerateRequest): Forecast {

@@ -5,6 +5,7 @@
 import type { Tensor } from "../base/tensor.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { Edit, ScheduledEdit } from "./edit.js";
+import type { GradientRequest, GradientResult } from "./gradient/request.js";
 import type { SweepForecast, SweepOptions, SweepRequest, SweepResult } from "./sweep/request.js";
 
 /** Which logits to compute. Default: the last position of each row, every token. */
@@ -147,6 +148,8 @@ export interface Model {
   runUntil(address: string, request: ForwardRequest, options?: RunOptions): Promise<PausedRun>;
   /** Continues a stopped run with `value` in place of what stood at its address. */
   runFrom(paused: PausedRun, value: Tensor, options?: RunOptions): Promise<ForwardResult>;
+  /** The gradient of a number that a run ends in, by values on the way and by parameters. */
+  gradient(request: GradientRequest, options?: RunOptions): Promise<GradientResult>;
   forecast(request: ForwardRequest | GenerateRequest): Forecast;
   /** Measures many counterfactual runs of pairs of prompts. */
   sweep(request: SweepRequest, options?: SweepOptions): Promise<SweepResult>;

@@ -10,6 +10,7 @@ import { axisLength, axisSizes } from "../models/sizes.js";
 import type { ModelSpec } from "../models/spec.js";
 import { operationOn, type VectorOperation } from "./apply-edit.js";
 import { checkEdit } from "./check-edit.js";
+import { pullbackOn, type Pullback } from "./edit-pullback.js";
 import type { Positions, ScheduledEdit } from "./edit.js";
 
 /** Which of a row's positions, by index from its start. */
@@ -21,6 +22,8 @@ export interface PreparedEdit {
   readonly index: number;
   readonly op: ScheduledEdit["op"];
   readonly operation: VectorOperation;
+  /** How a gradient goes back through it. */
+  readonly pullback: Pullback;
   readonly rows: ReadonlySet<number> | undefined;
   readonly heads: readonly number[] | undefined;
   readonly units: readonly number[] | undefined;
@@ -65,11 +68,13 @@ function prepareEdit(spec: ModelSpec, edit: unknown, context: RowSizes & { index
   const rows = chosen(edit.rows, context.lengths.length, `${where}: rows`);
   const selected = context.lengths.map((_, index) => !rows || rows.includes(index));
   const at = isEdges ? edit.queries : edit.positions;
+  const target = { where, place, sizes, isEdges, hasSinks };
   return {
     place,
     index: context.index,
     op: edit.op,
-    operation: operationOn(edit, { where, place, sizes, isEdges, hasSinks }),
+    operation: operationOn(edit, target),
+    pullback: pullbackOn(edit, target),
     rows: rows && new Set(rows),
     heads: chosen(edit.heads, sizes.heads ?? 0, `${where}: heads`),
     units: chosen(edit.units, isEdges ? Infinity : sizes.last, `${where}: units`),

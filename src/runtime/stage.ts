@@ -6,7 +6,8 @@ import { must } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Graph } from "../graph/graph.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
-import { cutGraph, pruneGraph, type Segment } from "../graph/segments.js";
+import { cutGraph, onlyFor, pruneGraph, type Segment } from "../graph/segments.js";
+import { differentiate, seedName } from "../graph/vjp.js";
 import type { Form } from "../models/block.js";
 import { POINT_NAMES, type PointName } from "../models/points.js";
 import { openSession, type Feed, type Held, type Place, type Session, type SessionOptions } from "./session.js";
@@ -36,6 +37,7 @@ export class Stage {
   readonly #options: SessionOptions;
   readonly #pool: SessionPool;
   readonly #chains = new Map<string, Chain>();
+  readonly #backward = new Map<string, Backward>();
 
   constructor(graphOf: (form: Form) => Graph, files: WeightFiles, options: { threads?: number; pool: SessionPool }) {
     const { pool, ...sessionOptions } = options;
@@ -117,6 +119,28 @@ export class Stage {
     return (await this.#session(link)).run(feeds, fetches, into);
   }
 
+  /**
+   * The gradients of a number by values of one link (inputs, values inside, or weights, by id), from those by some of its results. What the
+   * link is fed is fed again: its forward values are computed anew. Targets that no seed depends on are left out.
+   */
+  async runBackward(
+    link: Link,
+    live: ReadonlyMap<string, Feed>,
+    { seeds, targets }: { readonly seeds: Readonly<Record<string, Feed>>; readonly targets: readonly string[] },
+  ): Promise<Record<string, Feed>> {
+    const key = `∂${link.key}|${Object.keys(seeds).join(",")}|${targets.join(",")}`;
+    const known = this.#backward.get(key);
+    const back = known ?? backwardOf(link, Object.keys(seeds), targets, key);
+    if (!known) this.#backward.set(key, back);
+    const feeds: Record<string, Feed> = {};
+    for (const [id, seed] of Object.entries(seeds)) feeds[seedName(id)] = seed;
+    const needed = Object.fromEntries(
+      back.link.graph.inputs.map(({ id }) => [id, must(feeds[id] ?? live.get(id), `the value ${id}`)] as const),
+    );
+    const made = back.link.outputs.length > 0 ? await (await this.#session(back.link)).run(needed, back.link.outputs) : {};
+    return Object.fromEntries([...back.gradients].map(([id, grad]) => [id, must(made[grad] ?? feeds[grad], `the gradient of ${id}`)]));
+  }
+
   async #runLink(
     link: Link,
     run: Pick<Required<StageRun>, "wanted" | "into"> & { live: Live; results: Record<string, Held> },
@@ -138,7 +162,7 @@ export class Stage {
     }
   }
 
-  #session(link: Link): Promise<Session> {
+  #session(link: Pick<Link, "graph" | "outputs" | "key">): Promise<Session> {
     const locate = (id: string): WeightLocation => this.#files.locate(must(link.graph.weights.get(id), `the weight ${id}`));
     const bytes = [...link.graph.weights.values()].reduce((total, { shape }) => total + FLOAT_BYTES * sizeOf(shape), 0);
     const make = (): Promise<Session> => openSession(emitOnnx(link.graph, link.outputs, locate), this.#options);
@@ -161,6 +185,19 @@ export interface Link extends Segment {
 }
 
 export type Chain = readonly Link[];
+
+/** The gradient graph of a link, as a link of its own, and which of its values, or of its seeds, is whose gradient. */
+interface Backward {
+  readonly link: Pick<Link, "graph" | "outputs" | "key">;
+  readonly gradients: ReadonlyMap<string, string>;
+}
+
+function backwardOf({ graph }: Link, seeds: readonly string[], targets: readonly string[], key: string): Backward {
+  const whole = differentiate(graph, { seeds, targets });
+  const inputs = new Set(whole.graph.inputs.map(({ id }) => id));
+  const outputs = [...new Set(whole.gradients.values())].filter((id) => !inputs.has(id));
+  return { link: { graph: onlyFor(whole.graph, outputs), outputs, key }, gradients: whole.gradients };
+}
 
 function isInput({ graph }: Segment, id: string): boolean {
   return graph.inputs.some((input) => input.id === id);
