@@ -106,6 +106,27 @@ export class GraphBuilder {
     return value;
   }
 
+  /**
+   * Puts the nodes of another graph in; gives its named values. `given` takes the place of its inputs, the rest become inputs here under
+   * their own ids; weights and constants are shared. `prefix` tells values of several graphs apart.
+   */
+  splice(graph: Graph, prefix: string, given: Readonly<Record<string, Value>>): ReadonlyMap<string, Value> {
+    const ids = new Map<string, string>();
+    for (const { id, axes, dtype } of graph.inputs) ids.set(id, (given[id] ?? this.input(id, axes, dtype)).id);
+    for (const [id, weight] of graph.weights) this.#weights.set(id, weight);
+    for (const [id, constant] of graph.constants) this.#constants.set(id, constant);
+    for (const node of graph.nodes) {
+      for (const id of node.outputs) {
+        if (id === "") continue;
+        const { axes, dtype } = must(graph.values.get(id), `the value ${id}`);
+        ids.set(id, this.#declare(`${prefix}${id}`, axes, dtype).id);
+      }
+      const renamed = (id: string): string => ids.get(id) ?? id;
+      this.#nodes.push({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) });
+    }
+    return new Map([...graph.named].map(([name, id]) => [name, this.value(must(ids.get(id), name))] as const));
+  }
+
   finish(): Graph {
     return {
       inputs: this.#inputs,

@@ -20,12 +20,21 @@ export function seedName(id: string): string {
   return `grad:${id}`;
 }
 
+/** What is to be differentiated by what. */
+export interface Wanted {
+  readonly seeds: readonly string[];
+  readonly targets: readonly string[];
+  /** Targets behind which nothing is gone further: what they are computed from gets nothing through them. */
+  readonly leaves?: readonly string[];
+}
+
 /**
  * The gradients, by each target, of a number of which the gradient by each seed is fed (`seedName`). Seeds and targets are ids of
  * values, inputs or weights; a seed inside may depend on another.
  */
-export function differentiate(forward: Graph, { seeds, targets }: { seeds: readonly string[]; targets: readonly string[] }): Differentiated {
+export function differentiate(forward: Graph, { seeds, targets, leaves = [] }: Wanted): Differentiated {
   const g = GraphBuilder.from(forward);
+  const ends = new Set(leaves);
   const wanted = dependents(forward, targets);
   const parts = new Map<string, Value[]>();
   const contribute = (id: string, part: Value): unknown => parts.set(id, [...(parts.get(id) ?? []), part]);
@@ -39,7 +48,7 @@ export function differentiate(forward: Graph, { seeds, targets }: { seeds: reado
     return sum;
   };
   for (const node of forward.nodes.toReversed()) {
-    const grads = node.outputs.map((id) => (id === "" ? undefined : total(id)));
+    const grads = node.outputs.map((id) => (id === "" || ends.has(id) ? undefined : total(id)));
     if (grads.every((grad) => grad === undefined)) continue;
     for (const [place, grad] of pulledBack(g, node, grads, wanted)) contribute(node.inputs[place]!, grad);
   }
