@@ -3,6 +3,7 @@ import type { Command } from "./command.js";
 import { attendCommand } from "./commands/attend.js";
 import { demoCommand } from "./commands/demo.js";
 import { generateCommand } from "./commands/generate.js";
+import { gradientCommand } from "./commands/gradient.js";
 import { knockoutCommand } from "./commands/knockout.js";
 import { lensCommand } from "./commands/lens.js";
 import { modelCommand } from "./commands/model.js";
@@ -17,6 +18,7 @@ export const COMMANDS: readonly Command[] = [
   lensCommand,
   attendCommand,
   readCommand,
+  gradientCommand,
   patchCommand,
   knockoutCommand,
   pathCommand,

@@ -77,9 +77,7 @@ export const NORMS: { readonly [K in OpName & NormOps]: Rule } = {
   LogSoftmax: ({ g, outputs: [y], grads: [dy] }) => [
     () => op.subtract(g, op.unary(g, "Identity", dy!), op.multiply(g, op.unary(g, "Exp", y!), sumLast(g, dy!))),
   ],
-  ReduceMean: ({ g, inputs: [x], grads: [dy] }) => [
-    () => op.expand(g, op.divide(g, dy!, lengthOf(g, x!)), shapeOf(g, x!), x!.axes),
-  ],
+  ReduceMean: ({ g, inputs: [x], grads: [dy] }) => [() => op.expand(g, op.divide(g, dy!, lengthOf(g, x!)), shapeOf(g, x!), x!.axes)],
   ReduceSum: ({ g, node, inputs: [x], grads: [dy] }) => [
     () => {
       const summed = g.constantAt(node.inputs[1]!).values;

@@ -43,10 +43,7 @@ export const RULES: { readonly [K in OpName]: Rule } = {
   ...MOVES,
   Add: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, dy!, a!), () => fitted(g, dy!, b!)],
   Sub: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, dy!, a!), () => fitted(g, op.unary(g, "Neg", dy!), b!)],
-  Mul: ({ g, inputs: [a, b], grads: [dy] }) => [
-    () => fitted(g, op.multiply(g, dy!, b!), a!),
-    () => fitted(g, op.multiply(g, dy!, a!), b!),
-  ],
+  Mul: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, op.multiply(g, dy!, b!), a!), () => fitted(g, op.multiply(g, dy!, a!), b!)],
   Div: ({ g, inputs: [a, b], outputs: [y], grads: [dy] }) => [
     () => fitted(g, op.divide(g, dy!, b!), a!),
     () => fitted(g, op.unary(g, "Neg", op.divide(g, op.multiply(g, dy!, y!), b!)), b!),

@@ -36,7 +36,8 @@ type Rows = readonly (readonly number[])[];
 export function readyMetric(spec: ModelSpec, metric: Metric, tokens: Rows): ReadyMetric {
   if (typeof metric === "string") return { kind: "terms", rows: tokens.map((row) => termsOf(spec, metric, row.length)) };
   if (isList(metric)) return { kind: "terms", rows: perRow(metric, tokens).map((text, row) => termsOf(spec, text, tokens[row]!.length)) };
-  if (typeof metric !== "object" || metric === null) throw bad(`must be an expression, a list of them or an object, got ${describeJson(metric)}`);
+  if (typeof metric !== "object" || metric === null)
+    throw bad(`must be an expression, a list of them or an object, got ${describeJson(metric)}`);
   if ("loss" in metric) return { kind: "cross_entropy", predictions: predictionsOf(metric.loss, metric.mask, tokens) };
   if ("seeds" in metric) return { kind: "seeds", seeds: metric.seeds.map((seed) => readySeed(spec, seed, tokens)) };
   return {
@@ -58,13 +59,15 @@ const TERM = /\s*([+-]?)\s*(?:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*\*\s*)?([A-Za-z_][
 
 /** The terms of an expression such as `logits[-1,5] - 0.5*z.3[-1,2,7]`. */
 export function parseExpression(text: string): Term[] {
-  if (typeof text !== "string" || text.trim() === "") throw bad(`an expression must be a text such as logits[-1,5]-logits[-1,9], got ${describeJson(text)}`);
+  if (typeof text !== "string" || text.trim() === "")
+    throw bad(`an expression must be a text such as logits[-1,5]-logits[-1,9], got ${describeJson(text)}`);
   const terms: Term[] = [];
   TERM.lastIndex = 0;
   while (TERM.lastIndex < text.length) {
     const from = TERM.lastIndex;
     const match = TERM.exec(text);
-    if (!match || (terms.length > 0 && match[1] === "")) throw bad(`cannot be read from ${quote(text.slice(from))} on; write logits[-1,5]-logits[-1,9]`);
+    if (!match || (terms.length > 0 && match[1] === ""))
+      throw bad(`cannot be read from ${quote(text.slice(from))} on; write logits[-1,5]-logits[-1,9]`);
     const [, sign, factor = "1", of = "", inside = ""] = match;
     const index = inside.split(",").map((part) => part.trim());
     if (!index.every((part) => /^-?\d{1,9}$/.test(part))) throw bad(`${quote(match[0].trim())} needs whole numbers in its brackets`);
@@ -137,7 +140,8 @@ function readySeed(spec: ModelSpec, seed: Seed, tokens: Rows): Seed & { place: P
   const given = seed.gradient.shape;
   if (given.length !== shape.length || given.some((length, axis) => length !== shape[axis]))
     throw bad(`the seed at ${place.address} must have shape [${shape.join(", ")}], got [${given.join(", ")}]`);
-  if (!seed.gradient.data.every((value) => Number.isFinite(value))) throw bad(`the seed at ${place.address} holds values that are not finite`);
+  if (!seed.gradient.data.every((value) => Number.isFinite(value)))
+    throw bad(`the seed at ${place.address} holds values that are not finite`);
   return { ...seed, place };
 }
 

@@ -21,9 +21,13 @@ export class ParameterSums {
     for (const name of this.#names) {
       if (!used.has(name)) {
         const near = nearestNames(name, [...used.keys()]);
-        throw new SextantError("request", `parameters: the model computes with no tensor ${quote(name)}${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`);
+        throw new SextantError(
+          "request",
+          `parameters: the model computes with no tensor ${quote(name)}${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`,
+        );
       }
-      if (used.get(name) === "bytes") throw new SextantError("request", `parameters: ${quote(name)} holds packed bytes, which have no gradient`);
+      if (used.get(name) === "bytes")
+        throw new SextantError("request", `parameters: ${quote(name)} holds packed bytes, which have no gradient`);
     }
   }
 

@@ -71,7 +71,12 @@ function refusePlace({ address, point }: Place, isAsked: boolean): void {
     throw refuse({ what, why: "it holds indices, and a choice has no slope", instead: "router_logits or expert_weights" }, "request");
   if (point !== "logits") return;
   const why = "the metric is made of the logits directly, nothing lies between";
-  throw refuse(isAsked ? { what, why, instead: "final_normalized" } : { what: "logits are not read here", why: "a metric may need few of them", instead: "forward" }, "request");
+  throw refuse(
+    isAsked
+      ? { what, why, instead: "final_normalized" }
+      : { what: "logits are not read here", why: "a metric may need few of them", instead: "forward" },
+    "request",
+  );
 }
 
 /** The last place that the metric reads; undefined for the logits. */
@@ -140,7 +145,10 @@ class GradientRun {
   }
 
   #needsEnd(): boolean {
-    return this.#ready.logitRows.length > 0 || [...placesOf(this.#ready.metric), ...this.#ready.reads].some((place) => stageOf(place) === Infinity);
+    return (
+      this.#ready.logitRows.length > 0 ||
+      [...placesOf(this.#ready.metric), ...this.#ready.reads].some((place) => stageOf(place) === Infinity)
+    );
   }
 
   /** The first layer whose inside matters, −1 for the embedding. */
@@ -153,7 +161,11 @@ class GradientRun {
     const { engine, spec } = this.#runner;
     const feeds = embeddingFeeds(this.#ready.pass);
     const used: Record<string, Feed> = spec.embedding.positions ? feeds : { tokens: feeds.tokens };
-    const recorded = await this.#record(engine.embedding, { isHere: ({ point }) => isEmbedding(point), feeds: used, result: STREAM.embedded });
+    const recorded = await this.#record(engine.embedding, {
+      isHere: ({ point }) => isEmbedding(point),
+      feeds: used,
+      result: STREAM.embedded,
+    });
     return { recorded, stream: must(recorded.made[STREAM.embedded], "the embedded stream").data as Float32Array };
   }
 
@@ -193,7 +205,8 @@ class GradientRun {
     const readHere = reads.filter(isHere);
     const stops = new Map<string, PreparedEdit[]>();
     for (const edit of edits) if (isHere(edit.place)) stops.set(edit.place.point, [...(stops.get(edit.place.point) ?? []), edit]);
-    for (const { point } of [...at.filter(isHere), ...terms, ...readHere]) if (ONLY_AS_STOP.has(point) && !stops.has(point)) stops.set(point, []);
+    for (const { point } of [...at.filter(isHere), ...terms, ...readHere])
+      if (ONLY_AS_STOP.has(point) && !stops.has(point)) stops.set(point, []);
     const wanted = [...new Set([...readHere, ...terms].map(({ point }) => point as string)), result];
     const recorded = await record(stage, { feeds, wanted, stops, pass, sizesAt: this.#sizesAt });
     for (const place of readHere) this.#collector.take(place.address, pass, must(recorded.made[place.point], place.address).data);
@@ -303,7 +316,11 @@ class GradientRun {
       input: wantsInput ? STREAM.in : undefined,
     });
     delete this.#recorded[layer];
-    this.#options.onProgress?.({ stage: "backward", done: this.#runner.spec.layers.length - layer, total: this.#runner.spec.layers.length });
+    this.#options.onProgress?.({
+      stage: "backward",
+      done: this.#runner.spec.layers.length - layer,
+      total: this.#runner.spec.layers.length,
+    });
     return this.#backBetween({ address: `resid_pre.${layer}`, point: "resid_pre", layer }, result.input);
   }
 
@@ -335,7 +352,11 @@ class GradientRun {
     const { at, metric, pass } = this.#ready;
     const { spec } = this.#runner;
     const { isHere, behind, input } = given;
-    const places = new Map(placesOf(metric).filter(isHere).map((place) => [place.address, place] as const));
+    const places = new Map(
+      placesOf(metric)
+        .filter(isHere)
+        .map((place) => [place.address, place] as const),
+    );
     const seeds = new Map<string, Float32Array>([...places.values()].map((place) => [place.point, must(this.#seedAt(place), "a seed")]));
     const known = behind && seeds.get(behind.name);
     if (behind) seeds.set(behind.name, known ? behind.data.map((value, i) => value + known[i]!) : behind.data);

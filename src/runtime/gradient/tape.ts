@@ -49,7 +49,9 @@ export async function record(stage: Stage, { feeds, wanted, stops, pass, sizesAt
   const made: Record<string, Held> = {};
   const edits = new Map<string, readonly MadeEdit[]>();
   for (const [index, link] of chain.entries()) {
-    const wantedHere = new Map(wanted.flatMap((name) => (link.graph.named.has(name) ? [[link.graph.named.get(name)!, name] as const] : [])));
+    const wantedHere = new Map(
+      wanted.flatMap((name) => (link.graph.named.has(name) ? [[link.graph.named.get(name)!, name] as const] : [])),
+    );
     const fetches = link.results.filter((id) => link.handedOn.has(id) || wantedHere.has(id));
     const results = await stage.runLink(link, live, { fetches });
     for (const [id, value] of Object.entries(results)) {
