@@ -3,7 +3,7 @@
  * element), then names in code-unit order, and the header is padded to a multiple of eight. Values go to the file tensor by
  * tensor, without a second copy of them all.
  */
-import { SextantError } from "../base/errors.js";
+import { internal, SextantError } from "../base/errors.js";
 import { sizeOf, type Tensor } from "../base/tensor.js";
 import { writeAtomic } from "./atomic.js";
 import { DTYPES, narrowToHalf, type Dtype } from "./dtype.js";
@@ -17,11 +17,13 @@ export interface WriteOptions {
   readonly dtypeOf?: (name: string, tensor: Tensor) => WritableDtype;
 }
 
-interface Entry {
+/** A tensor whose bytes are made when they are written. */
+export interface StreamedTensor {
   readonly name: string;
-  readonly tensor: Tensor;
-  readonly dtype: WritableDtype;
-  readonly bytes: number;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** The values' bytes, row-major, in pieces of any length. */
+  readonly pieces: () => Iterable<Uint8Array>;
 }
 
 const PIECE = 1 << 20;
@@ -34,28 +36,48 @@ export function writeSafetensors(
   { dtypeOf = plainDtype }: WriteOptions = {},
 ): void {
   const entries = Object.entries(tensors).map(([name, tensor]) => entryOf(name, tensor, dtypeOf(name, tensor)));
-  entries.sort((a, b) => DTYPES[b.dtype].bytes - DTYPES[a.dtype].bytes || compare(a.name, b.name));
+  writeStreamed(path, entries, metadata);
+}
+
+/** As `writeSafetensors`, for tensors that are not all in memory at once; names must differ. */
+export function writeStreamed(path: string, tensors: readonly StreamedTensor[], metadata: Readonly<Record<string, string>> = {}): void {
+  const entries = tensors.toSorted((a, b) => DTYPES[b.dtype].bytes - DTYPES[a.dtype].bytes || compare(a.name, b.name));
   writeAtomic(path, chunks(entries, metadata));
 }
 
-function* chunks(entries: readonly Entry[], metadata: Readonly<Record<string, string>>): Generator<Uint8Array> {
+function* chunks(entries: readonly StreamedTensor[], metadata: Readonly<Record<string, string>>): Generator<Uint8Array> {
   const header = headerBytes(entries, metadata);
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
   yield length;
   yield header;
-  for (const entry of entries) yield* valueBytes(entry);
+  for (const entry of entries) yield* counted(entry);
 }
 
-function headerBytes(entries: readonly Entry[], metadata: Readonly<Record<string, string>>): Uint8Array {
+/** The pieces of a tensor; too few or too many bytes would shift all that follow. */
+function* counted(entry: StreamedTensor): Generator<Uint8Array> {
+  let left = bytesOf(entry);
+  for (const piece of entry.pieces()) {
+    left -= piece.length;
+    yield piece;
+  }
+  if (left !== 0) throw internal(`tensor ${quote(entry.name)} was given with ${-left} bytes more than its shape has`);
+}
+
+function bytesOf({ dtype, shape }: StreamedTensor): number {
+  return sizeOf(shape) * DTYPES[dtype].bytes;
+}
+
+function headerBytes(entries: readonly StreamedTensor[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const members: string[] = [];
   const notes = Object.entries(metadata).sort(([a], [b]) => compare(a, b));
   if (notes.length > 0)
     members.push(`"__metadata__":{${notes.map((note) => note.map((part) => JSON.stringify(part)).join(":")).join(",")}}`);
   let at = 0;
-  for (const { name, tensor, dtype, bytes } of entries) {
-    const entry = { dtype, shape: tensor.shape, data_offsets: [at, (at += bytes)] };
-    members.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+  for (const entry of entries) {
+    const { name, dtype, shape } = entry;
+    const stored = { dtype, shape, data_offsets: [at, (at += bytesOf(entry))] };
+    members.push(`${JSON.stringify(name)}:${JSON.stringify(stored)}`);
   }
   const text = new TextEncoder().encode(`{${members.join(",")}}`);
   const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
@@ -63,7 +85,7 @@ function headerBytes(entries: readonly Entry[], metadata: Readonly<Record<string
   return padded;
 }
 
-function entryOf(name: string, tensor: Tensor, dtype: WritableDtype): Entry {
+function entryOf(name: string, tensor: Tensor, dtype: WritableDtype): StreamedTensor {
   const wrong = (why: string): SextantError => new SextantError("usage", `writeSafetensors: tensor ${quote(name)} ${why}`);
   if (name === "__metadata__") throw wrong("has the name that the format keeps for itself");
   const { data, shape } = tensor;
@@ -71,12 +93,12 @@ function entryOf(name: string, tensor: Tensor, dtype: WritableDtype): Entry {
   if (data instanceof Float32Array !== FLOATS.has(dtype)) {
     throw wrong(`holds ${data instanceof Float32Array ? "float32" : "int32"} values, which are not written as ${dtype}`);
   }
-  return { name, tensor, dtype, bytes: data.length * DTYPES[dtype].bytes };
+  return { name, dtype, shape, pieces: () => valueBytes(tensor, dtype) };
 }
 
 const FLOATS: ReadonlySet<WritableDtype> = new Set(["F32", "F16", "BF16"]);
 
-function* valueBytes({ tensor: { data }, dtype }: Entry): Generator<Uint8Array> {
+function* valueBytes({ data }: Tensor, dtype: WritableDtype): Generator<Uint8Array> {
   if (dtype === "F32" || dtype === "I32") yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   else for (let at = 0; at < data.length; at += PIECE) yield converted(data.subarray(at, at + PIECE), dtype);
 }

@@ -31,8 +31,8 @@ function normRule(kind: "layer" | "rms"): Rule {
     const unitOf = (): Value => (unit ??= op.multiply(g, centredOf(), inverse));
     return [
       () => byInput(given, { kind, inverse, unitOf, centredOf }),
-      () => fitted(g, op.multiply(g, dy!, unitOf()), weight!),
-      bias && (() => fitted(g, dy!, bias)),
+      dy && (() => fitted(g, op.multiply(g, dy, unitOf()), weight!)),
+      bias && dy && (() => fitted(g, dy, bias)),
     ];
   };
 }

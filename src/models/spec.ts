@@ -25,7 +25,16 @@ export interface Mxfp4Ref {
 }
 
 /**
- * `y = x W (+ b)`. `layout` says how W is stored: `out_in` (torch Linear), `in_out` (GPT-2's Conv1D), or `heads_in_out`
+ * A low-rank term beside a linear map (LoRA, Hu et al. 2021): `scale · (x Aᵀ) Bᵀ`, A `[rank, in]`, B `[out, rank]`, however W is stored.
+ */
+export interface AdapterRef {
+  readonly a: WeightRef;
+  readonly b: WeightRef;
+  readonly scale: number;
+}
+
+/**
+ * `y = x W (+ b) (+ adapter)`. `layout` says how W is stored: `out_in` (torch Linear), `in_out` (GPT-2's Conv1D), or `heads_in_out`
  * (`[head, in, d_head]`, TransformerLens).
  */
 export interface LinearSpec {
@@ -34,6 +43,7 @@ export interface LinearSpec {
   readonly layout: "out_in" | "in_out" | "heads_in_out";
   readonly in: number;
   readonly out: number;
+  readonly adapter?: AdapterRef;
 }
 
 /** `y = x Wᵀ (+ b)` with W `[out, in]` in four-bit floats. */

@@ -6,7 +6,7 @@ import { expandAddresses, stageOf, type Place } from "../models/address.js";
 import { weightsOf } from "../models/check-weights.js";
 import { pointRow } from "../models/points.js";
 import { axisLength } from "../models/sizes.js";
-import type { AttentionSpec, LayerSpec, MlpSpec, ModelSpec, WeightRef } from "../models/spec.js";
+import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, ModelSpec, WeightRef } from "../models/spec.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Forecast, ForwardRequest, GenerateRequest } from "./model.js";
 
@@ -21,19 +21,24 @@ export function blockFlops(layer: LayerSpec, keys: number): number {
 /** Multiply-adds × 2 a token passes in the projections of query, key and value. */
 export function projectionFlops({ qkv }: AttentionSpec): number {
   const maps = qkv.kind === "packed" ? [qkv.linear] : [qkv.q, qkv.k, qkv.v];
-  return 2 * maps.reduce((total, map) => total + map.in * map.out, 0);
+  return 2 * maps.reduce((total, map) => total + weightsIn(map), 0);
+}
+
+/** Weights that one token meets in a linear map, those of its adapter included. */
+function weightsIn({ in: input, out, adapter }: LinearSpec): number {
+  return input * out + (adapter ? sizeOf(adapter.a.shape) + sizeOf(adapter.b.shape) : 0);
 }
 
 /** Multiply-adds × 2 a token passes in a block behind its heads: attention's output projection and the MLP. */
 export function outputFlops({ attention: { out }, mlp }: LayerSpec): number {
-  return 2 * (out.in * out.out + mlpWeights(mlp));
+  return 2 * (weightsIn(out) + mlpWeights(mlp));
 }
 
 /** Weights that one token meets in an MLP: those of its chosen experts only. */
 function mlpWeights(mlp: MlpSpec | undefined): number {
   if (!mlp) return 0;
-  if (mlp.kind === "plain") return mlp.in.in * mlp.in.out + mlp.out.in * mlp.out.out;
-  if (mlp.kind === "gated") return 3 * mlp.gate.in * mlp.dMlp;
+  if (mlp.kind === "plain") return weightsIn(mlp.in) + weightsIn(mlp.out);
+  if (mlp.kind === "gated") return weightsIn(mlp.gate) + weightsIn(mlp.up) + weightsIn(mlp.down);
   const [expert] = mlp.experts;
   return mlp.router.in * mlp.router.out + mlp.topK * 3 * (expert?.down.out ?? 0) * (expert?.dMlp ?? 0);
 }

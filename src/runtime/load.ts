@@ -4,12 +4,13 @@ import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
 import { readJsonObject } from "../formats/json.js";
-import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
+import { openCheckpoint } from "../formats/safetensors.js";
 import { weightsOf } from "../models/check-weights.js";
 import { readModelSpec } from "../models/read-spec.js";
 import type { ModelSpec } from "../models/spec.js";
 import { Engine } from "./engine.js";
 import { weightBytes } from "./forecast.js";
+import { joinAdapter, type ModelOnDisk } from "./join-adapter.js";
 import { LocalModel } from "./local-model.js";
 import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
@@ -28,6 +29,8 @@ export interface LoadOptions {
   readonly memoryLimit?: number;
   /** Make each session when it is first needed instead of all now. */
   readonly lazy?: boolean;
+  /** A folder with a LoRA adapter as `peft` writes it; its term is computed beside the model's own weights. */
+  readonly adapter?: string;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -36,7 +39,8 @@ export interface LoadOptions {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
   const { threads, memoryLimit } = options;
   checkOptions(options);
-  const { spec, checkpoint } = readSpec(path);
+  const base = readSpec(path);
+  const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
   let engine: Engine | undefined;
   try {
     const limit = memoryLimit ?? memoryLeft();
@@ -64,7 +68,7 @@ function checkOptions({ threads = 1, memoryLimit = 1, signal }: LoadOptions): vo
 }
 
 /** What a folder's `config.json` and checkpoint describe; nothing is computed. The caller closes the checkpoint. */
-export function readSpec(path: string): { spec: ModelSpec; checkpoint: Checkpoint } {
+export function readSpec(path: string): ModelOnDisk {
   const where = join(path, "config.json");
   const why = !statOf(path, "the model").isDirectory() ? "it is a file" : isThere(where) ? undefined : "it has no config.json";
   if (why) throw refuse({ what: `cannot load ${path}`, why, instead: "give a folder with config.json and model.safetensors" }, "file");

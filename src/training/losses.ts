@@ -29,11 +29,7 @@ export type LossSpec =
 /** Adds a loss behind the logits (row, vocab). */
 export function addLoss(g: GraphBuilder, logits: Value, spec: LossSpec): void {
   const column = (name: string): Value => g.input(name, ["row", "one"]);
-  const logprobs = op.gatherElements(
-    g,
-    op.logSoftmax(g, logits),
-    g.input(LOSS_INPUTS.targets, ["row", "one"], "int64") as Value,
-  );
+  const logprobs = op.gatherElements(g, op.logSoftmax(g, logits), g.input(LOSS_INPUTS.targets, ["row", "one"], "int64") as Value);
   g.name(LOSS_RESULTS.logprobs, logprobs);
   const gain = spec.kind === "cross_entropy" ? logprobs : policyGain(g, logprobs, spec);
   const weighted = op.multiply(g, gain, column(LOSS_INPUTS.weights));

@@ -20,6 +20,8 @@ export interface PolicyColumns {
   readonly advantages: Float32Array;
   readonly oldLogprobs: Float32Array;
   readonly referenceLogprobs: Float32Array;
+  /** What each token counts; by default all alike, 1 in all. */
+  readonly weights?: Float32Array;
 }
 
 export interface StepOptions {
@@ -66,10 +68,18 @@ class GraphStep implements ModelStep {
     this.#train ??= this.#open(buildTrainGraph(this.#spec, this.#loss, this.#isTrained));
     const { built, session } = await this.#train;
     const counted = countedTokens(batch);
-    const feeds = { ...this.#feeds(batch, counted, policy), ...this.#fed(built.fed), [`grad:${built.results.get(LOSS_RESULTS.loss)}`]: ONE };
+    const feeds = {
+      ...this.#feeds(batch, counted, policy),
+      ...this.#fed(built.fed),
+      [`grad:${built.results.get(LOSS_RESULTS.loss)}`]: ONE,
+    };
     const into = this.#places(built);
     const rows = built.lookups.map(({ gradient }) => gradient);
-    const fetched = await session.run(pick(feeds, built.graph), [...new Set([...built.results.values(), ...Object.keys(into), ...rows])], into);
+    const fetched = await session.run(
+      pick(feeds, built.graph),
+      [...new Set([...built.results.values(), ...Object.keys(into), ...rows])],
+      into,
+    );
     this.#gather(built, { fetched, feeds, into });
     const results = resultsOf(built.results, fetched);
     return { loss: must(results[LOSS_RESULTS.loss], "the loss")[0]!, count: counted.length, gradients: this.#gradients, results };
@@ -100,7 +110,9 @@ class GraphStep implements ModelStep {
 
   readonly #isTrained = (name: string): boolean => this.parameters.has(name);
 
-  async #open<G extends { graph: Graph; results: ReadonlyMap<string, string>; gradients?: ReadonlyMap<string, string> }>(built: G): Promise<Opened<G>> {
+  async #open<G extends { graph: Graph; results: ReadonlyMap<string, string>; gradients?: ReadonlyMap<string, string> }>(
+    built: G,
+  ): Promise<Opened<G>> {
     const { frozen, threads } = this.#options;
     const locate = (id: string): WeightLocation => {
       const weight = must(built.graph.weights.get(id), `the weight ${id}`);
@@ -118,7 +130,9 @@ class GraphStep implements ModelStep {
 
   /** The parameters, as the graph's weights: whole tensors or pieces of them. */
   #fed(fed: ReadonlyMap<string, Weight>): Record<string, Feed> {
-    return Object.fromEntries([...fed].map(([id, weight]) => [id, { data: pieceOf(this.#parameter(weight.name), weight), dims: weight.shape }]));
+    return Object.fromEntries(
+      [...fed].map(([id, weight]) => [id, { data: pieceOf(this.#parameter(weight.name), weight), dims: weight.shape }]),
+    );
   }
 
   #parameter(name: string): Float32Array {
@@ -146,11 +160,17 @@ class GraphStep implements ModelStep {
       const written = must(into[gradient], gradient).data;
       if (written.byteOffset !== own.byteOffset || written.buffer !== own.buffer) own.set(written);
     }
-    const fresh = new Set(lookups.filter(({ weight }) => ![...gradients.keys()].some((id) => fed.get(id) === weight)).map(({ weight }) => weight));
+    const fresh = new Set(
+      lookups.filter(({ weight }) => ![...gradients.keys()].some((id) => fed.get(id) === weight)).map(({ weight }) => weight),
+    );
     for (const weight of fresh) pieceOf(must(this.#gradients.get(weight.name), weight.name), weight).fill(0);
     for (const { weight, indices, gradient } of lookups) {
       const rows = must(fetched[gradient], gradient);
-      addRows(pieceOf(must(this.#gradients.get(weight.name), weight.name), weight), rows.data as Float32Array, must(feeds[indices], indices));
+      addRows(
+        pieceOf(must(this.#gradients.get(weight.name), weight.name), weight),
+        rows.data as Float32Array,
+        must(feeds[indices], indices),
+      );
       rows.release();
     }
   }
@@ -167,6 +187,7 @@ class GraphStep implements ModelStep {
     feeds[LOSS_INPUTS.targets] = { data: whole(counted.map(({ token }) => token)), dims };
     feeds[LOSS_INPUTS.weights] = { data: new Float32Array(counted.length).fill(1 / counted.length), dims };
     if (policy) {
+      if (policy.weights) feeds[LOSS_INPUTS.weights] = { data: policy.weights, dims };
       feeds[LOSS_INPUTS.advantages] = { data: policy.advantages, dims };
       feeds[LOSS_INPUTS.oldLogprobs] = { data: policy.oldLogprobs, dims };
       feeds[LOSS_INPUTS.referenceLogprobs] = { data: policy.referenceLogprobs, dims };

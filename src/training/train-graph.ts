@@ -51,7 +51,11 @@ export function buildTrainGraph(spec: ModelSpec, loss: LossSpec, isTrained: (nam
 }
 
 /** The forward part alone, for evaluation. */
-export function buildLossGraph(spec: ModelSpec, loss: LossSpec, isTrained: (name: string) => boolean): Omit<TrainGraph, "gradients" | "lookups"> {
+export function buildLossGraph(
+  spec: ModelSpec,
+  loss: LossSpec,
+  isTrained: (name: string) => boolean,
+): Omit<TrainGraph, "gradients" | "lookups"> {
   const forward = lossGraph(spec, loss);
   const results = resultsOf(forward);
   return {

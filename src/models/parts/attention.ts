@@ -8,7 +8,7 @@ import type { GraphBuilder } from "../../graph/builder.js";
 import type { Axes, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops.js";
 import type { AttentionSpec, LinearSpec, NormSpec, RotarySpec } from "../spec.js";
-import { linear, norm, vector, type Stream } from "./weights.js";
+import { adapterMatrix, linear, norm, vector, type Stream } from "./weights.js";
 
 /** What every block receives besides the residual stream. */
 export interface BlockInputs {
@@ -170,8 +170,15 @@ export function headTerms(g: GraphBuilder, z: Value, spec: AttentionSpec): Value
   return op.transpose(g, terms, [0, 2, 1, 3], ["batch", "pos", "head", "d_model"]);
 }
 
-/** W_O as head, d_head, d_model. */
-function outputByHead(g: GraphBuilder, out: LinearSpec, { heads, dHead }: AttentionSpec): Value {
+/** W_O as head, d_head, d_model; an adapter's part of it included. */
+function outputByHead(g: GraphBuilder, out: LinearSpec, spec: AttentionSpec): Value {
+  const base = storedByHead(g, out, spec);
+  if (!out.adapter) return base;
+  const flat = adapterMatrix(g, out.adapter, ["head·d_head", "d_model"]);
+  return op.add(g, base, op.reshape(g, flat, [spec.heads, spec.dHead, out.out], ["head", "d_head", "d_model"]));
+}
+
+function storedByHead(g: GraphBuilder, out: LinearSpec, { heads, dHead }: AttentionSpec): Value {
   const axes = ["head", "d_head", "d_model"] as const;
   if (out.layout === "in_out") return op.reshape(g, g.weight({ ...out.weight }, ["head·d_head", "d_model"]), [heads, dHead, out.out], axes);
   const apart = op.reshape(

@@ -2,7 +2,7 @@
 import type { GraphBuilder } from "../../graph/builder.js";
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops.js";
-import type { LinearSpec, NormSpec, PackedLinearSpec, WeightRef } from "../spec.js";
+import type { AdapterRef, LinearSpec, NormSpec, PackedLinearSpec, WeightRef } from "../spec.js";
 import { mxfp4 } from "./mxfp4.js";
 
 /** A flattened stream of activations: batch and position are one axis, `token`. */
@@ -16,8 +16,18 @@ export function vector<const A extends string>(g: GraphBuilder, ref: WeightRef, 
   return g.weight({ ...ref }, [axis] as const);
 }
 
-/** `x W (+ b)`: token, in → token, out. */
+/** `x W (+ b)` with the adapter's term, where there is one: token, in → token, out. */
 export function linear<const T extends string, const I extends string, const O extends string>(
+  g: GraphBuilder,
+  x: Value<readonly [T, I]>,
+  spec: LinearSpec | PackedLinearSpec,
+  out: O,
+): Value<readonly [T, O]> {
+  const base = stored(g, x, spec, out);
+  return spec.layout === "mxfp4" || !spec.adapter ? base : op.add(g, base, lowRank(g, x, spec.adapter, out));
+}
+
+function stored<const T extends string, const I extends string, const O extends string>(
   g: GraphBuilder,
   x: Value<readonly [T, I]>,
   spec: LinearSpec | PackedLinearSpec,
@@ -31,6 +41,27 @@ export function linear<const T extends string, const I extends string, const O e
   const byHead = g.weight({ ...spec.weight }, ["head", input, "d_head"]);
   const moved = op.transpose(g, byHead, [1, 0, 2], [input, "head", "d_head"]);
   return op.gemm(g, x, op.reshape(g, moved, [spec.in, spec.out], [input, out] as const), bias);
+}
+
+/** `scale · (x Aᵀ) Bᵀ`: token, in → token, out. */
+function lowRank<const T extends string, const I extends string, const O extends string>(
+  g: GraphBuilder,
+  x: Value<readonly [T, I]>,
+  { a, b, scale }: AdapterRef,
+  out: O,
+): Value<readonly [T, O]> {
+  const narrow = op.gemm(g, x, { transposed: g.weight({ ...a }, ["rank", x.axes[1] as I] as const) });
+  return op.gemm(g, op.scaleBy(g, narrow, scale), { transposed: g.weight({ ...b }, [out, "rank"] as const) });
+}
+
+/** `scale · Aᵀ Bᵀ`, what an adapter adds to its matrix: in, out. */
+export function adapterMatrix<const I extends string, const O extends string>(
+  g: GraphBuilder,
+  { a, b, scale }: AdapterRef,
+  axes: readonly [I, O],
+): Value<readonly [I, O]> {
+  const turned = op.transpose(g, g.weight({ ...a }, ["rank", axes[0]]), [1, 0], [axes[0], "rank"]);
+  return op.matmulTransposed(g, turned, g.weight({ ...b }, [axes[1], "rank"]), { scale, axes });
 }
 
 /**

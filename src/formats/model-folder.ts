@@ -1,0 +1,27 @@
+/** @file What a model's folder holds beside its weights: carried over to another folder, which must be free. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { refuse } from "../base/errors.js";
+import { writeAtomic } from "./atomic.js";
+import { isThere, readFileBounded, statOf } from "./files.js";
+
+const MOST_BYTES = 256 << 20;
+
+/** Files of tokenizers, chat templates and generation settings. */
+const BESIDE =
+  /^(tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\.(json|txt)|merges\.txt|spiece\.model|sentencepiece.*|chat_template.*|generation_config\.json|LICENSE.*)$/;
+
+/** Throws unless `folder` is empty or not there; `what` is to be written to it. */
+export function refuseOccupied(folder: string, what: string): void {
+  if (!isThere(folder)) return;
+  const why = !statOf(folder).isDirectory() ? "it is a file" : readdirSync(folder).length > 0 ? "there are files in it" : undefined;
+  if (why) throw refuse({ what: `cannot write ${what} to ${folder}`, why, instead: "name a new folder" }, "file");
+}
+
+/** Copies the tokenizer's files, chat template, generation settings and licence of a model's folder. */
+export function copyBesideWeights(from: string, to: string): void {
+  for (const name of readdirSync(from)) {
+    const path = join(from, name);
+    if (BESIDE.test(name) && statOf(path).isFile()) writeAtomic(join(to, name), [readFileBounded(path, MOST_BYTES)]);
+  }
+}

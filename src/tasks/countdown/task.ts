@@ -1,0 +1,87 @@
+/**
+ * @file CountDown: reach a target by joining all given numbers with + - * /, each number once. Tasks are made backwards from a solution, so each
+ * has one. Which tasks are held out for evaluation is a property of the task itself, so that training can never meet them.
+ */
+import type { Random } from "../../base/random.js";
+import { SextantError } from "../../base/errors.js";
+import { OPERATORS, valueOf, type Expression, type Operator } from "./expression.js";
+
+/** Numbers, the target, and one way to reach it. */
+export interface Task {
+  readonly numbers: readonly number[];
+  readonly target: number;
+  readonly solution: Expression;
+}
+
+export interface TaskOptions {
+  /** How many numbers tasks may have. Default 3 and 4. */
+  readonly counts?: readonly number[];
+  readonly operators?: readonly Operator[];
+  /** Numbers are 1 to this. Default 30. */
+  readonly largestNumber?: number;
+  /** Targets are 1 to this. Default 99. */
+  readonly largestTarget?: number;
+}
+
+/** The settings in full. */
+export function taskOptions(options: TaskOptions = {}): Required<TaskOptions> {
+  const { counts = [3, 4], operators = OPERATORS, largestNumber = 30, largestTarget = 99 } = options;
+  const isCount = (count: number): boolean => Number.isInteger(count) && count >= 2 && count <= 6;
+  if (counts.length === 0 || !counts.every(isCount)) throw bad(`counts must be whole numbers from 2 to 6, got ${counts.join(", ")}`);
+  if (operators.length === 0 || !operators.every((one) => OPERATORS.includes(one))) throw bad("operators must be some of + - * /");
+  if (!(largestNumber >= 2 && largestNumber <= 999)) throw bad(`largestNumber must be 2 to 999, got ${largestNumber}`);
+  if (!(largestTarget >= 1 && largestTarget <= 9999)) throw bad(`largestTarget must be 1 to 9999, got ${largestTarget}`);
+  return { counts, operators, largestNumber, largestTarget };
+}
+
+function bad(problem: string): SextantError {
+  return new SextantError("usage", `countdown: ${problem}`);
+}
+
+/** A task; with `held` only those that are held out, or only those that are not. */
+export function makeTask(random: Random, options: TaskOptions = {}, held?: boolean): Task {
+  const settings = taskOptions(options);
+  for (;;) {
+    const solution = randomExpression(random, drawNumbers(random, settings), settings.operators);
+    const target = valueOf(solution);
+    if (target === undefined || target < 1 || target > settings.largestTarget) continue;
+    const task = { numbers: shuffled(random, solution.numbers), target, solution };
+    if (held === undefined || isHeldOut(task) === held) return task;
+  }
+}
+
+function drawNumbers(random: Random, { counts, largestNumber }: Required<TaskOptions>): number[] {
+  const count = pick(random, counts);
+  return Array.from({ length: count }, () => 1 + Math.floor(random() * largestNumber));
+}
+
+/** The numbers in random order, joined by random operators; sums twice as often as products, which seldom come out whole or small. */
+export function randomExpression(random: Random, numbers: readonly number[], operators: readonly Operator[]): Expression {
+  const weighted = operators.flatMap((one) => (one === "+" || one === "-" ? [one, one] : [one]));
+  return { numbers: shuffled(random, numbers), operators: numbers.slice(1).map(() => pick(random, weighted)) };
+}
+
+/** One of a list. */
+export function pick<T>(random: Random, list: readonly T[]): T {
+  return list[Math.floor(random() * list.length)]!;
+}
+
+/** The list in random order (Fisher and Yates). */
+export function shuffled<T>(random: Random, list: readonly T[]): T[] {
+  const out = [...list];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    [out[i], out[j]] = [out[j]!, out[i]!];
+  }
+  return out;
+}
+
+/** One task in sixteen, by its numbers in any order and its target. */
+export function isHeldOut({ numbers, target }: Pick<Task, "numbers" | "target">): boolean {
+  const key = [...numbers.toSorted((a, b) => a - b), target];
+  // FNV-1a over the numbers, with a last mixing, so that neighbours fall apart.
+  let hash = 0x811c9dc5;
+  for (const number of key) hash = Math.imul(hash ^ number, 0x01000193) >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x7feb352d) >>> 0;
+  return ((hash ^ (hash >>> 15)) & 15) === 0;
+}

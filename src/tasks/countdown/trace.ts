@@ -1,0 +1,69 @@
+/**
+ * @file How a search for a solution is written, after the collapsed format of Lee et al. 2025 (section 1.2 of their task description): attempts one a
+ * line, each followed by its verdict in brackets, and the answer. The wording around them is short, since the model is small.
+ */
+import type { Random } from "../../base/random.js";
+import { textOf, valueOf, type Expression } from "./expression.js";
+import { makeTask, pick, randomExpression, taskOptions, type Task, type TaskOptions } from "./task.js";
+
+export interface TraceOptions extends TaskOptions {
+  /** Wrong attempts before the solution: 0 to this. Default 4. */
+  readonly mostWrong?: number;
+}
+
+/** A task as text: what is asked, and a search that ends in the solution. */
+export interface Sample {
+  readonly task: Task;
+  readonly prompt: string;
+  readonly response: string;
+}
+
+/** What is asked. */
+export function promptOf({ numbers, target }: Pick<Task, "numbers" | "target">): string {
+  return `numbers ${numbers.join(" ")} target ${target}\n`;
+}
+
+/** One attempt and its verdict. */
+export function attemptOf(expression: Expression, value: number, target: number): string {
+  return `- ${textOf(expression)} = ${value} (${value === target ? "this works" : `not ${target}`})\n`;
+}
+
+/** The last line. */
+export function answerOf(expression: Expression): string {
+  return `answer ${textOf(expression)}\n`;
+}
+
+/** A search: some wrong attempts, no two alike, then the solution and the answer. */
+export function writeSearch(random: Random, { numbers, target, solution }: Task, options: TraceOptions = {}): string {
+  const { mostWrong = 4 } = options;
+  const { operators } = taskOptions(options);
+  const wrong = Math.floor(random() * (mostWrong + 1));
+  const seen = new Set<string>();
+  let text = "";
+  for (let tries = 0; seen.size < wrong && tries < 50 * wrong; tries++) {
+    const attempt = random() < 0.5 ? variation(random, solution, operators) : randomExpression(random, numbers, operators);
+    const value = valueOf(attempt);
+    if (value === undefined || value === target || Math.abs(value) > 999 || seen.has(textOf(attempt))) continue;
+    seen.add(textOf(attempt));
+    text += attemptOf(attempt, value, target);
+  }
+  return text + attemptOf(solution, target, target) + answerOf(solution);
+}
+
+/** The solution with one operator changed or two numbers exchanged: what a search near the goal looks like. */
+function variation(random: Random, { numbers, operators }: Expression, known: readonly Expression["operators"][number][]): Expression {
+  if (random() < 0.5) {
+    const at = Math.floor(random() * operators.length);
+    return { numbers, operators: operators.map((operator, i) => (i === at ? pick(random, known) : operator)) };
+  }
+  const [i, j] = [Math.floor(random() * numbers.length), Math.floor(random() * numbers.length)];
+  const moved = [...numbers];
+  [moved[i], moved[j]] = [moved[j]!, moved[i]!];
+  return { numbers: moved, operators };
+}
+
+/** A task that is not held out, and a search for it. */
+export function makeSample(random: Random, options: TraceOptions = {}): Sample {
+  const task = makeTask(random, options, false);
+  return { task, prompt: promptOf(task), response: writeSearch(random, task, options) };
+}

@@ -1,0 +1,74 @@
+/** @file The card of a trained CountDown model: how it was made, with which command and seed, and what it can and cannot do. */
+import { wilson } from "../../base/wilson.js";
+import type { Scores } from "../../tasks/countdown/score.js";
+import type { CountdownRecipe } from "./recipe.js";
+
+export interface CardFacts {
+  readonly recipe: CountdownRecipe;
+  readonly command: string;
+  /** Version of Sextant, and the machine. */
+  readonly made: string;
+  readonly imitated: Scores;
+  readonly rewarded: Scores;
+  readonly parameters: number;
+  /** One search as it was written. */
+  readonly example: string;
+}
+
+/** The card as Markdown. */
+export function cardOf({ recipe, command, made, imitated, rewarded, parameters, example }: CardFacts): string {
+  const { task, imitation, reward, seed } = recipe;
+  const { counts = [], operators = [], largestNumber, largestTarget, mostWrong } = task;
+  const row = (name: string, read: (scores: Scores) => readonly [number, number]): string => `| ${name} | ${[imitated, rewarded].map((scores) => shareText(...read(scores))).join(" | ")} |`;
+  return `# CountDown
+
+A small model that searches: it joins numbers with ${operators.join(" ")} until they make a target, and says of each attempt whether it works. It exists to have
+its self-verification taken apart, after Lee et al. 2025 (arXiv 2504.14379), and is good for nothing else.
+
+Llama's architecture, ${parameters.toLocaleString("en")} parameters in float32, ${recipe.model.layers} layers, d_model ${recipe.model.dModel}, ${recipe.model.heads} heads, gated MLPs of
+${recipe.model.dMlp} units, tied embeddings. Digits are single tokens, and \` (\` stands as a token of its own in front of each verdict.
+
+\`\`\`text
+${example.trimEnd()}
+\`\`\`
+
+## How it was made
+
+\`\`\`sh
+${command}
+\`\`\`
+
+Seed ${seed}. ${made}
+
+1. ${imitation.steps} steps on ${imitation.rows} written searches each (AdamW, peak ${imitation.peak}, cosine): ${counts.join(" or ")} numbers of 1 to ${largestNumber}, targets of 1 to ${largestTarget}, up to ${mostWrong} wrong attempts
+   before the right one. Searches are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them.
+2. ${reward.steps} steps on its own searches (GRPO, ${reward.prompts} tasks × ${reward.group} searches, rate ${reward.rate}, divergence ${reward.kl}): 1 for a right answer in the format, 0.1 for the format alone.
+
+\`curves.svg\` shows both, \`training.json\` has every number of it.
+
+## What it does
+
+Greedy searches on ${rewarded.tasks} held-out tasks, with 95 % intervals (Wilson).
+
+| | after imitation | after reward |
+|---|---|---|
+${row("answer right", ({ solved, tasks }) => [solved, tasks])}
+${row("in the format", ({ inFormat, tasks }) => [inFormat, tasks])}
+${row("attempts whose value is the target, called right", ({ hits }) => [hits.called, hits.all])}
+${row("attempts whose value is not, called wrong", ({ misses }) => [misses.called, misses.all])}
+${row("values calculated right", ({ calculated, attempts }) => [calculated, attempts])}
+
+Verdicts are judged by the value that the model itself wrote: it verifies what it wrote, not whether it calculated well.
+
+## Licence
+
+The same as Sextant's. No data of others went into it.
+`;
+}
+
+function shareText(count: number, of: number): string {
+  if (of === 0) return "–";
+  const { low, high } = wilson(count, of);
+  const percent = (share: number): string => (100 * share).toFixed(1);
+  return `${percent(count / of)} % (${percent(low)}–${percent(high)}, n = ${of})`;
+}

@@ -1,0 +1,134 @@
+/**
+ * @file Gradients of whole blocks, embeddings and ends of every family against slopes in float64: of each input, named value and weight
+ * along a random direction, which an error anywhere in the gradient changes.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { must } from "../../src/base/errors.js";
+import { seededRandom } from "../../src/base/random.js";
+import type { Graph } from "../../src/graph/graph.js";
+import { buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedding, FUSED, STREAM, type Form } from "../../src/models/block.js";
+import type { ModelSpec } from "../../src/models/spec.js";
+import { readSpec } from "../../src/runtime/load.js";
+import { changed, CONFIGS, tiny } from "../models/tiny-specs.js";
+import { blockTrial, namedFloats, randomWeights, targetsOf } from "./block-trial.js";
+import { dot, gradientsOf, randomSeeds, Slopes, spread, usual, type Trial } from "./gradient-trial.js";
+import { ndArray, vectorOf } from "./nd-array.js";
+import { runGradients } from "./run-gradients.js";
+
+/** Sums of some hundred products in float64, differences with steps of 1e-5. Seen: 3e-8. */
+const TOLERANCE = 1e-6;
+
+const APART: Form = { norms: "steps", heads: "apart" };
+const variants = fileURLToPath(new URL("../fixtures/variants", import.meta.url));
+
+/** Every family, every fixture, and what neither has. */
+const SPECS: readonly (readonly [name: string, spec: ModelSpec])[] = [
+  ...Object.entries(CONFIGS)
+    .filter(([, config]) => config["hidden_size"] !== undefined || config["n_embd"] !== undefined)
+    .map(([family, config]) => [family, tiny(config).spec] as const),
+  ["gpt_neox, one after the other", tiny(changed("gpt_neox", { use_parallel_residual: false })).spec],
+  ["opt, norms behind", tiny(changed("opt", { do_layer_norm_before: false })).spec],
+  ...readdirSync(variants).map((name) => [name, specOf(join(variants, name))] as const),
+];
+
+function specOf(folder: string): ModelSpec {
+  const { spec, checkpoint } = readSpec(folder);
+  checkpoint.close();
+  return spec;
+}
+
+/** How far gradient and slope are apart along a random direction of each target, by id; far ones only. */
+function wrong(trial: Trial, targets: readonly string[]): Record<string, string> {
+  const [random, slopes] = [seededRandom(3, 9), new Slopes(trial)];
+  const found: Record<string, string> = {};
+  for (const [id, gradient] of gradientsOf(trial, targets)) {
+    const direction = spread(random, gradient.shape);
+    const [ours, slope] = [dot(gradient, direction), slopes.along(new Map([[id, direction]]))];
+    const scale = Math.max(usual(gradient, direction), Math.abs(slope), 1e-3);
+    if (!(Math.abs(ours - slope) <= TOLERANCE * scale)) found[id] = `gradient ${ours}, slope ${slope}`;
+  }
+  return found;
+}
+
+/** The same for one direction of all targets at once. */
+function wrongTogether(trial: Trial, targets: readonly string[]): number {
+  const random = seededRandom(4, 9);
+  const gradients = gradientsOf(trial, targets);
+  const directions = new Map([...gradients].map(([id, { shape }]) => [id, spread(random, shape)] as const));
+  const ours = [...gradients].reduce((sum, [id, gradient]) => sum + dot(gradient, directions.get(id)!), 0);
+  const scale = Math.hypot(...[...gradients].map(([id, gradient]) => usual(gradient, directions.get(id)!)));
+  return Math.abs(ours - new Slopes(trial).along(directions)) / scale;
+}
+
+function seeded(trial: Omit<Trial, "seeds">, ids: readonly string[]): Trial {
+  return { ...trial, seeds: randomSeeds(trial, ids) };
+}
+
+describe.each(SPECS)("%s", (_, spec) => {
+  const layers = [...spec.layers.keys()];
+
+  it.each(layers)("block %i: the stream behind it by everything in it", (layer) => {
+    const trial = blockTrial(spec, layer);
+    const out = must(trial.graph.named.get("resid_post"), "resid_post");
+    expect(wrong(seeded(trial, [out]), targetsOf(trial))).toEqual({});
+  });
+
+  it.each(layers)("block %i: everything in it by the stream, the cache and the weights, in both forms", (layer) => {
+    for (const form of [FUSED, APART]) {
+      const trial = blockTrial(spec, layer, form);
+      const outer = [...trial.graph.inputs.map(({ id }) => id), ...trial.graph.weights.keys()];
+      const targets = targetsOf(trial).filter((id) => outer.includes(id));
+      expect(wrongTogether(seeded(trial, namedFloats(trial.graph)), targets)).toBeLessThan(TOLERANCE);
+    }
+  });
+
+  it("embedding, last norm, unembedding, single heads", () => {
+    for (const graph of endsOf(spec)) {
+      const trial = endTrial(spec, graph);
+      expect(wrong(seeded(trial, namedFloats(graph)), targetsOf(trial))).toEqual({});
+    }
+  });
+});
+
+function endsOf(spec: ModelSpec): Graph[] {
+  const norms = [FUSED, APART].flatMap((form) => buildFinalNorm(spec, form) ?? []);
+  return [buildEmbedding(spec), ...norms, buildUnembedding(spec), buildHeadOut(spec, 0)];
+}
+
+function endTrial(spec: ModelSpec, graph: Graph): Omit<Trial, "seeds"> {
+  const random = seededRandom(12);
+  const { heads, dHead } = must(spec.layers[0], "a layer").attention;
+  const feeds = new Map([
+    ["tokens", vectorOf([3, 0, 7, 3])],
+    ["positions", vectorOf([0, 1, 2, 0])],
+    [STREAM.in, spread(random, [4, spec.dModel])],
+    ["z", spread(random, [2, 3, heads, dHead])],
+  ]);
+  const taken = new Set(graph.inputs.map(({ id }) => id));
+  return { graph, feeds: new Map([...feeds].filter(([id]) => taken.has(id))), weights: randomWeights(graph, random) };
+}
+
+describe("ONNX Runtime computes the gradients of blocks", () => {
+  it.each(SPECS)("%s", async (_, spec) => {
+    const trial = blockTrial(spec, 0);
+    if ([...trial.graph.weights.values()].some(({ holds }) => holds === "bytes")) return;
+    const whole = seeded(trial, [must(trial.graph.named.get("resid_post"), "resid_post")]);
+    const targets = targetsOf(trial);
+    const [ours, exact] = [await runGradients(whole, targets), gradientsOf(whole, targets)];
+    for (const [id, { data, shape }] of ours) {
+      const theirs = must(exact.get(id), id);
+      expect(shape, id).toEqual(theirs.shape);
+      const largest = theirs.data.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-3);
+      expect(
+        ndArray(
+          shape,
+          data.map((x, i) => Math.abs(x - theirs.data[i]!) / largest),
+        ).data.every((x) => x < 1e-4),
+        id,
+      ).toBe(true);
+    }
+  });
+});
