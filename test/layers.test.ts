@@ -11,8 +11,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   models:   ["base", "formats", "graph"],
   runtime:  ["base", "formats", "graph", "models"],
   analyses: ["base", "models", "runtime"],
+  tasks:    ["base", "formats"],
+  training: ["base", "formats", "graph", "models", "runtime", "tasks"],
   charts:   ["base"],
-  cli:      ["base", "formats", "models", "runtime", "analyses", "charts"],
+  cli:      ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts"],
 };
 
 /** What may be named where: packages, parts of Node, globals. Whatever package has no row here is refused. */

@@ -84,6 +84,8 @@ export interface Command<O extends OptionTable = OptionTable> {
   /** Of each group at most one option may be given. */
   readonly atMostOneOf?: readonly (readonly (keyof O & string)[])[];
   readonly examples: readonly string[];
+  /** Ends by itself when it is interrupted, after it has saved what it has: it is waited for. */
+  readonly endsItself?: true;
   readonly run: (call: Call<O>) => Promise<Output>;
 }
 

@@ -10,6 +10,7 @@ import { modelCommand } from "./commands/model.js";
 import { patchCommand } from "./commands/patch.js";
 import { pathCommand } from "./commands/path.js";
 import { readCommand } from "./commands/read.js";
+import { trainCommand } from "./commands/train.js";
 import { verifyModelCommand } from "./commands/verify-model.js";
 
 export const COMMANDS: readonly Command[] = [
@@ -23,5 +24,6 @@ export const COMMANDS: readonly Command[] = [
   knockoutCommand,
   pathCommand,
   generateCommand,
+  trainCommand,
   verifyModelCommand,
 ];

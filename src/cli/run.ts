@@ -22,7 +22,8 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     const parsed = parseCall(command, rest);
     if (parsed.options["help"]) return print(terminal, commandHelp(command));
     const call = makeCall(parsed, terminal, { progress, advise: (text) => (advice = text) });
-    const output = await Promise.race([command.run(call), interruption(terminal.signal)]);
+    const running = command.run(call);
+    const output = await (command.endsItself ? running : Promise.race([running, interruption(terminal.signal)]));
     progress.clear();
     return printOutput(output, parsed, terminal);
   } catch (error) {

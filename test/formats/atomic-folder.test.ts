@@ -43,18 +43,18 @@ describe("writeFolderAtomic", () => {
 
 describe("after a death", () => {
   /** The state at each step of replacing 1 by 2, and what must be there afterwards. */
-  const STATES: { readonly [when: string]: { has: Readonly<Record<string, string>>; then: string } } = {
-    "while the folder is written": { has: { x: "1", ".x.0123456789ab.tmp": "2" }, then: "1" },
-    "while the first folder is written": { has: { ".x.0123456789ab.tmp": "2" }, then: "none" },
-    "when it is whole": { has: { x: "1", ".x.new": "2" }, then: "2" },
-    "when the first one is whole": { has: { ".x.new": "2" }, then: "2" },
-    "when the old one has gone from its place": { has: { ".x.old": "1", ".x.new": "2" }, then: "2" },
-    "when the new one is in its place": { has: { x: "2", ".x.old": "1" }, then: "2" },
-    "when nothing but the old one is left": { has: { ".x.old": "1" }, then: "1" },
-    "before anything": { has: { x: "1" }, then: "1" },
+  const STATES: { readonly [when: string]: { has: Readonly<Record<string, string>>; after: string } } = {
+    "while the folder is written": { has: { x: "1", ".x.0123456789ab.tmp": "2" }, after: "1" },
+    "while the first folder is written": { has: { ".x.0123456789ab.tmp": "2" }, after: "none" },
+    "when it is whole": { has: { x: "1", ".x.new": "2" }, after: "2" },
+    "when the first one is whole": { has: { ".x.new": "2" }, after: "2" },
+    "when the old one has gone from its place": { has: { ".x.old": "1", ".x.new": "2" }, after: "2" },
+    "when the new one is in its place": { has: { x: "2", ".x.old": "1" }, after: "2" },
+    "when nothing but the old one is left": { has: { ".x.old": "1" }, after: "1" },
+    "before anything": { has: { x: "1" }, after: "1" },
   };
 
-  test.each(Object.entries(STATES))("%s", (when, { has, then }) => {
+  test.each(Object.entries(STATES))("%s", (when, { has, after }) => {
     const parent = path(when.replaceAll(" ", "-"));
     for (const [name, content] of Object.entries(has)) {
       write(join(basename(parent), name, "f"), content);
@@ -63,9 +63,9 @@ describe("after a death", () => {
     }
     const place = join(parent, "x");
     settleFolder(place);
-    expect(existsSync(place) ? read(place, "f") : "none").toBe(then);
+    expect(existsSync(place) ? read(place, "f") : "none").toBe(after);
     if (Object.values(has).includes("1")) expect(read(place, "notes")).toBe("note");
-    expect(readdirSync(parent)).toEqual(then === "none" ? [] : ["x"]);
+    expect(readdirSync(parent)).toEqual(after === "none" ? [] : ["x"]);
     writeFolderAtomic(place, put("f", "3"));
     expect(read(place, "f")).toBe("3");
   });

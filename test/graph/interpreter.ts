@@ -10,7 +10,7 @@ import { NORMS } from "./interpreter-norms.js";
 import { PICKS } from "./interpreter-picks.js";
 import { PRODUCTS } from "./interpreter-products.js";
 import type { Kernel } from "./kernel.js";
-import { ndArray, type NdArray } from "./nd-array.js";
+import { combine, ndArray, type NdArray } from "./nd-array.js";
 
 const KERNELS: { readonly [K in OpName]: Kernel } = { ...ELEMENTWISE, ...MOVES, ...NORMS, ...PICKS, ...PRODUCTS };
 
@@ -27,14 +27,33 @@ export function evaluate(graph: Graph, feeds: ReadonlyMap<string, NdArray>, weig
   return values;
 }
 
-/** The values of an evaluation with some changed, and all that follow from those computed anew. */
-export function reevaluate(graph: Graph, known: ReadonlyMap<string, NdArray>, changed: ReadonlyMap<string, NdArray>): Map<string, NdArray> {
-  const values = new Map([...known, ...changed]);
-  const moved = new Set(changed.keys());
+/**
+ * The values of an evaluation computed anew after a push: `added` is added to values by id, to those inside after they are computed;
+ * `frozen` ones stay as they were, whatever happens in front of them.
+ */
+export function reevaluate(
+  graph: Graph,
+  known: ReadonlyMap<string, NdArray>,
+  { added, frozen = [] }: { added: ReadonlyMap<string, NdArray>; frozen?: readonly string[] },
+): Map<string, NdArray> {
+  const values = new Map(known);
+  const push = (id: string): unknown =>
+    added.has(id) &&
+    values.set(
+      id,
+      combine(values.get(id)!, added.get(id)!, (a, b) => a + b),
+    );
+  const inside = new Set(graph.nodes.flatMap(({ outputs }) => outputs));
+  const moved = new Set(added.keys());
+  const given = new Map(frozen.map((id) => [id, must(known.get(id), id)] as const));
+  for (const id of added.keys()) if (!inside.has(id)) push(id);
   for (const node of graph.nodes) {
-    if (!node.inputs.some((id) => moved.has(id))) continue;
-    computeInto(values, { graph, node, given: changed });
-    for (const id of node.outputs) moved.add(id);
+    const isMoved = node.inputs.some((id) => moved.has(id));
+    if (isMoved) computeInto(values, { graph, node, given });
+    for (const id of node.outputs) {
+      push(id);
+      if (isMoved && !given.has(id)) moved.add(id);
+    }
   }
   return values;
 }

@@ -67,6 +67,11 @@ export function broadcastStrides(from: readonly number[], to: readonly number[])
 
 /** `f` of each pair of elements, broadcast. */
 export function combine(a: NdArray, b: NdArray, f: (a: number, b: number) => number): NdArray {
+  if (String(a.shape) === String(b.shape))
+    return ndArray(
+      a.shape,
+      a.data.map((value, i) => f(value, b.data[i]!)),
+    );
   const shape = broadcastShape(a.shape, b.shape);
   const [left, right] = [broadcastStrides(a.shape, shape), broadcastStrides(b.shape, shape)];
   return filled(shape, (index) => f(a.data[offsetOf(left, index)]!, b.data[offsetOf(right, index)]!));

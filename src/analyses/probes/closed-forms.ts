@@ -3,8 +3,8 @@
  *
  * When they mislead: ridge's scores are no log-probabilities, and with three classes or more it may never call the middle one of three in
  * a row; the difference of means takes along every direction in which classes happen to differ, such as length or topic, but unlike the
- * others it is not bent by correlations, which makes it the better direction for steering (Marks & Tegmark 2023, arXiv 2310.06824). As it stands it calls by distance, so a
- * few elements of huge activations drown the rest: then standardise.
+ * others it is not bent by correlations, which makes it the better direction for steering (Marks & Tegmark 2023, arXiv 2310.06824).
+ * As it stands it calls by distance, so that a few elements of huge activations drown the rest: then standardise.
  */
 import type { LinearMap, Problem } from "./features.js";
 import { normalEquations, type NormalEquations } from "./gram.js";

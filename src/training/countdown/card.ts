@@ -19,7 +19,8 @@ export interface CardFacts {
 export function cardOf({ recipe, command, made, imitated, rewarded, parameters, example }: CardFacts): string {
   const { task, imitation, reward, seed } = recipe;
   const { counts = [], operators = [], largestNumber, largestTarget, mostWrong } = task;
-  const row = (name: string, read: (scores: Scores) => readonly [number, number]): string => `| ${name} | ${[imitated, rewarded].map((scores) => shareText(...read(scores))).join(" | ")} |`;
+  const row = (name: string, read: (scores: Scores) => readonly [number, number]): string =>
+    `| ${name} | ${[imitated, rewarded].map((scores) => shareText(...read(scores))).join(" | ")} |`;
   return `# CountDown
 
 A small model that searches: it joins numbers with ${operators.join(" ")} until they make a target, and says of each attempt whether it works. It exists to have
@@ -44,7 +45,7 @@ Seed ${seed}. ${made}
    before the right one. Searches are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them.
 2. ${reward.steps} steps on its own searches (GRPO, ${reward.prompts} tasks × ${reward.group} searches, rate ${reward.rate}, divergence ${reward.kl}): 1 for a right answer in the format, 0.1 for the format alone.
 
-\`curves.svg\` shows both, \`training.json\` has every number of it.
+\`curves.svg\` and \`reward.svg\` show both parts, \`training.json\` has every number.
 
 ## What it does
 

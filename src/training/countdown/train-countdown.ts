@@ -34,6 +34,8 @@ export interface CountdownOptions {
 /** What came of a training. */
 export interface CountdownResult {
   readonly parameters: Parameters;
+  /** The parameters between the parts. */
+  readonly imitated: Parameters;
   readonly imitation: Progress;
   readonly reward: Progress;
 }
@@ -44,8 +46,9 @@ export async function trainCountdown(recipe: CountdownRecipe, options: Countdown
   const parameters = initialise(spec, { seed: recipe.seed });
   const run = { recipe, options, spec, parameters };
   const imitation = await imitate(run);
-  const learned = await learnFromReward(run);
-  return { parameters, imitation, reward: learned };
+  const imitated = copyOf(parameters);
+  const learned = await learnFromReward(run, imitated);
+  return { parameters, imitated, imitation, reward: learned };
 }
 
 interface Run {
@@ -71,9 +74,12 @@ async function imitate({ recipe, options, spec, parameters }: Run): Promise<Prog
   }
 }
 
-async function learnFromReward({ recipe, options, spec, parameters }: Run): Promise<Progress> {
+function copyOf(parameters: Parameters): Parameters {
+  return new Map([...parameters].map(([name, { data, shape }]) => [name, { data: data.slice(), shape }] as const));
+}
+
+async function learnFromReward({ recipe, options, spec, parameters }: Run, start: Parameters): Promise<Progress> {
   const { steps, group, rate, clip, kl } = recipe.reward;
-  const start = new Map([...parameters].map(([name, { data, shape }]) => [name, { data: data.slice(), shape }] as const));
   const policy = openStep(spec, parameters, { ...threadsOf(options), loss: { kind: "policy", clip, kl } });
   const reference = openStep(spec, start, threadsOf(options));
   const tasks = new Map<string, Task>();
@@ -110,7 +116,12 @@ async function learnFromReward({ recipe, options, spec, parameters }: Run): Prom
 /** What both parts have alike: clipping, evaluation, checkpoints. */
 function common(
   part: CountdownPart,
-  { recipe, options, parameters, optimiser }: { recipe: CountdownRecipe; options: CountdownOptions; parameters: Parameters; optimiser: AdamW },
+  {
+    recipe,
+    options,
+    parameters,
+    optimiser,
+  }: { recipe: CountdownRecipe; options: CountdownOptions; parameters: Parameters; optimiser: AdamW },
 ): Pick<TrainOptions, "optimiser" | "clip" | "evaluation" | "saving" | "onProgress"> & { signal?: AbortSignal } {
   const { folder, signal, threads, onEvent } = options;
   const { every, tasks } = recipe.evaluation;

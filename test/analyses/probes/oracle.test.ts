@@ -27,7 +27,7 @@ function fitted(size: readonly [n: number, d: number], classes: number, method: 
 /** The first weights of each class, and the biases. */
 function startOf({ probe }: LayerProbe, count: number): { weights: number[][]; bias: number[] } {
   const [classes = 0, width = 0] = probe.weights.shape;
-  const weights = Array.from({ length: classes }, (_, c) => [...probe.weights.data.slice(c * width, c * width + count)]);
+  const weights = Array.from({ length: classes }, (_, c) => [...probe.weights.data.subarray(c * width, c * width + count)]);
   return { weights, bias: [...probe.bias.data] };
 }
 

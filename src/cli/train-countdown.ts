@@ -1,0 +1,96 @@
+/** @file `sextant train countdown`: both parts of the training, the model's folder with its card, curves and every number. */
+import { sizeOf } from "../base/tensor.js";
+import { writeFolderAtomic } from "../formats/atomic-folder.js";
+import { writeAtomic } from "../formats/atomic.js";
+import { writeJson } from "../formats/json.js";
+import { cardOf } from "../training/countdown/card.js";
+import { judge, sharesOf } from "../training/countdown/judge.js";
+import { COUNTDOWN, filesOf, type CountdownRecipe } from "../training/countdown/recipe.js";
+import { trainCountdown, type CountdownResult } from "../training/countdown/train-countdown.js";
+import { writeModel } from "../training/checkpoint.js";
+import { progressToJson } from "../training/history.js";
+import { promptOf } from "../tasks/countdown/trace.js";
+import type { Call, Output } from "./command.js";
+import type { TRAIN_OPTIONS } from "./commands/train.js";
+import { machineText } from "./machine.js";
+import { evaluationCurveSvg, lossCurveSvg, lossCurveText, reporter } from "./train-report.js";
+
+type TrainCall = Call<typeof TRAIN_OPTIONS>;
+
+/** Held-out tasks of the last word on a model. */
+const LAST_TASKS = 512;
+
+export async function runCountdown(call: TrainCall): Promise<Output> {
+  const { out, threads } = call.options;
+  const recipe = recipeOf(call);
+  const reports = {
+    imitation: reporter(call, { part: "imitation", steps: recipe.imitation.steps, every: 100 }),
+    reward: reporter(call, { part: "reward", steps: recipe.reward.steps, every: 10 }),
+  };
+  const result = await trainCountdown(recipe, {
+    folder: out!,
+    signal: call.signal,
+    onEvent: (part, event) => reports[part](event),
+    ...(threads !== undefined && { threads }),
+  });
+  const scratch = { folder: `${out!}/rollout`, tasks: LAST_TASKS, signal: call.signal, threads };
+  call.say("judging on held-out tasks\n");
+  const before = await judge(result.imitated, recipe, scratch);
+  const after = await judge(result.parameters, recipe, scratch);
+  const example = `${promptOf(after.tasks[0]!)}${after.texts[0]}`;
+  const card = cardOf({
+    recipe,
+    command: commandOf(call),
+    made: machineText(),
+    imitated: before.scores,
+    rewarded: after.scores,
+    parameters: [...result.parameters.values()].reduce((total, { shape }) => total + sizeOf(shape), 0),
+    example,
+  });
+  const record = {
+    recipe,
+    scores: { imitated: before.scores, rewarded: after.scores },
+    imitation: progressToJson(result.imitation),
+    reward: progressToJson(result.reward),
+  };
+  writeResult(`${out!}/model`, recipe, { result, card, record });
+  const shares = sharesOf(after.scores);
+  return {
+    json: { model: `${out!}/model`, recipe, before: sharesOf(before.scores), after: shares, scores: after.scores },
+    text: `${lossCurveText(result.imitation.history, "imitation: loss", call)}\n${Object.entries(shares)
+      .map(([name, value]) => `${name} ${value.toFixed(3)}`)
+      .join("  ")}  on ${after.scores.tasks} held-out tasks\nwritten to ${out!}/model`,
+  };
+}
+
+function recipeOf({ options }: TrainCall): CountdownRecipe {
+  const { steps, "reward-steps": rewardSteps, seed } = options;
+  return {
+    ...COUNTDOWN,
+    ...(seed !== undefined && { seed }),
+    imitation: { ...COUNTDOWN.imitation, ...(steps !== undefined && { steps, warmUp: Math.min(COUNTDOWN.imitation.warmUp, steps) }) },
+    reward: { ...COUNTDOWN.reward, ...(rewardSteps !== undefined && { steps: rewardSteps }) },
+  };
+}
+
+/** The command that does it again. */
+function commandOf({ options }: TrainCall): string {
+  const given = (["steps", "reward-steps", "seed"] as const).flatMap((name) =>
+    options[name] === undefined ? [] : [`--${name} ${options[name]}`],
+  );
+  return ["sextant train countdown --out FOLDER", ...given].join(" ");
+}
+
+function writeResult(
+  folder: string,
+  recipe: CountdownRecipe,
+  { result, card, record }: { result: CountdownResult; card: string; record: object },
+): void {
+  writeFolderAtomic(folder, (temporary) => {
+    writeModel(temporary, result.parameters, filesOf(recipe));
+    writeAtomic(`${temporary}/README.md`, [card]);
+    writeAtomic(`${temporary}/curves.svg`, [lossCurveSvg(result.imitation.history, "Imitation: loss")]);
+    writeAtomic(`${temporary}/reward.svg`, [evaluationCurveSvg(result.reward.history, "Reward: greedy searches on held-out tasks")]);
+    writeJson(`${temporary}/training.json`, record);
+  });
+}
