@@ -38,6 +38,7 @@ export type {
   SweepSelector,
   SweptMetric,
 } from "./runtime/sweep/request.js";
+export type { GradientRequest, GradientResult, Metric, Seed, Term } from "./runtime/gradient/request.js";
 export { METRIC_NAMES } from "./runtime/sweep/metrics.js";
 export { verifyModel, type VerifyOptions, type VerifyReport } from "./runtime/verify.js";
 export type { Check } from "./runtime/verify/check.js";
@@ -96,13 +97,57 @@ export { keepOneIn, leaveOneOut, meanActivations, resampled, type Component, typ
 export { logSumExp } from "./base/log-sum-exp.js";
 export { standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
 
+export { fitProbe } from "./analyses/probes/fit.js";
+export { directionOf, probabilitiesWithProbe, scoreWithProbe, type DirectionChoice } from "./analyses/probes/apply.js";
+export { fitSparseProbes, type SparseProbe, type SparseRequest, type SparseResult } from "./analyses/probes/sparse.js";
+export { probeWithControls, type ControlledRequest, type ControlledResult, type LayerControls } from "./analyses/probes/controls.js";
+export { splitByGroup, type ProbeSplit, type SplitRequest, type SplitShares } from "./analyses/probes/split.js";
+export type { LayerProbe, Probe, ProbeKind, ProbeMethod, ProbeRequest, ProbeResult } from "./analyses/probes/request.js";
+
+// Training.
+export { planModel, type PlannedModel } from "./training/plan-spec.js";
+export { initialise, type InitialOptions } from "./training/initialise.js";
+export { openStep, type ModelStep, type PolicyColumns, type StepOptions } from "./training/step.js";
+export type { Batch, Parameter, Parameters, StepResult, TrainStep } from "./training/step-types.js";
+export type { LossSpec } from "./training/losses.js";
+export { policyStep, type PolicyOptions, type Rollout } from "./training/policy-step.js";
+export { rollOut, type RolloutOptions } from "./training/rollout.js";
+export { makeAdamW, type AdamW, type AdamWOptions } from "./training/optimiser.js";
+export { learningRateAt, type Schedule } from "./training/learning-rate.js";
+export { batchesOf, generatedSource, holdOut, listSource, type Sample, type TokenSource } from "./training/token-source.js";
+export { readSamples, type SampleOptions } from "./training/read-samples.js";
+export { evaluateLoss } from "./training/evaluate.js";
+export { train, type Evaluation, type Saving, type TrainEvent, type TrainOptions } from "./training/train.js";
+export { writeModel, type ModelFiles } from "./training/checkpoint.js";
+export type { EvaluationRecord, History, StepRecord } from "./training/history.js";
+
+// Adapters.
+export { adapterModules, type AdapterModule } from "./models/adapter-modules.js";
+export { initialAdapter, withAdapters, type AdaptedModel, type AdapterOptions, type AdapterTensor } from "./models/lora.js";
+export { adapterScale, openPeft, writePeft, type PeftConfig } from "./formats/peft.js";
+export { mergeAdapter } from "./runtime/merge-adapter.js";
+export { WeightFiles } from "./runtime/weight-files.js";
+
+// CountDown, a task with a search that verifies itself.
+export { isHeldOut, makeTask, type Task, type TaskOptions } from "./tasks/countdown/task.js";
+export { promptOf, writeSearch, type TraceOptions } from "./tasks/countdown/trace.js";
+export { parseTrace, reward, scoreTraces, verificationAccuracy, type ParsedTrace, type Scores } from "./tasks/countdown/score.js";
+export { rowAt, taskAt, type Row } from "./tasks/countdown/rows.js";
+export { COUNTDOWN, type CountdownRecipe } from "./training/countdown/recipe.js";
+export { trainCountdown, type CountdownOptions, type CountdownResult } from "./training/countdown/train-countdown.js";
+
 // Statistics.
+export { auroc, delong } from "./base/auroc.js";
+export { calibrationOf, temperatureOf, type Calibration } from "./base/calibration.js";
+export { wilson, type ShareInterval } from "./base/wilson.js";
 export { bootstrapInterval, bootstrapIntervals, bootstrapRatioIntervals, type Interval } from "./base/bootstrap.js";
 export { signFlipTest, signFlipTests } from "./base/sign-flip.js";
 export { benjaminiHochberg } from "./base/multiple-testing.js";
 export { pearson, spearman } from "./base/correlation.js";
 
 // Charts.
+export { curveSvg, type CurveSvgOptions } from "./charts/curve.js";
+export type { CurveMark, CurveSeries } from "./charts/curves.js";
 export { heatMapSvg } from "./charts/heat-map.js";
 export type { MapOptions, MapPanel } from "./charts/panels.js";
 export { svgToPng, type PngOptions } from "./charts/png.js";

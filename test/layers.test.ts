@@ -69,7 +69,7 @@ test("index.ts names what it exports, and only the command line is not for impor
   const { code } = sources.find(({ file }) => file === "index.ts")!;
   expect(code).not.toMatch(/export \*/);
   expect(importsOf(code).filter((name) => name.startsWith("./cli/"))).toEqual([]);
-  expect(code.split("\n").length).toBeLessThanOrEqual(120);
+  expect(code.split("\n").length).toBeLessThanOrEqual(240);
 });
 
 /** What a file imports, statically, dynamically, as types or to pass on. */

@@ -50,9 +50,7 @@ export function terminalCurve(series: readonly CurveSeries[], options: TerminalC
   const margin = Math.max(...labels.map(displayWidth));
   const width = Math.max(8, columns - margin - 2);
   const grid = { cells: Array.from({ length: rows }, () => blankRow(width)), width, height: rows };
-  // The first series is drawn last, so that it lies on top.
-  for (const [index, line] of [...series.entries()].toReversed())
-    for (const run of dotsOf(line, axes, grid, log)) drawRun(grid, run, index);
+  for (const [index, line] of inDrawingOrder(series)) for (const run of dotsOf(line, axes, grid, log)) drawRun(grid, run, index);
   const lines = grid.cells.map((row, i) => `${fitText(labels[i]!, margin, "right")} ┤${paintRow(row, series.length, options)}`.trimEnd());
   const heading = [...(title ? [title] : []), ...(yLabel ? [yLabel] : [])];
   return [...heading, ...lines, ...footer(axes.x, { margin, width }, options), ...legend(series, options)].join("\n");

@@ -222,9 +222,9 @@ function pick(feeds: Readonly<Record<string, Feed>>, { inputs }: Graph): Record<
   return Object.fromEntries(inputs.map(({ id }) => [id, must(feeds[id], `the input ${id}`)]));
 }
 
-function taken({ data, release }: Held): Float32Array {
-  const copy = (data as Float32Array).slice();
-  release();
+function taken(held: Held): Float32Array {
+  const copy = (held.data as Float32Array).slice();
+  held.release();
   return copy;
 }
 

@@ -20,7 +20,7 @@ describe("axes", () => {
     expect(ticks([-1, 1], false, 6)).toEqual([-1, -0.5, 0, 0.5, 1]);
     expect(ticks([0.001, 1000], true, 8)).toEqual([0.001, 0.01, 0.1, 1, 10, 100, 1000]);
     expect(ticks([1, 100], true, 8)).toEqual([1, 2, 5, 10, 20, 50, 100]);
-    expect(ticks([1e-9, 1e9], true, 5)).toHaveLength(5);
+    expect(ticks([1e-9, 1e9], true, 5)).toEqual([1e-6, 1e-2, 1e2, 1e6]);
     // Within one decade there may be no power of ten.
     expect(ticks([3.1, 3.9], true).length).toBeGreaterThanOrEqual(3);
   });

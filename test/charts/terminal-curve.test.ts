@@ -77,6 +77,11 @@ describe("several series", () => {
   });
 });
 
+test("a faint line lies below the others, even the first", () => {
+  const series = [{ ...line([1, 1], "each"), faint: true }, line([1, 1], "mean")];
+  expect(plotOf(terminalCurve(series, { ...plain, rows: 4 })).join("")).toMatch(/^[ +]+$/);
+});
+
 test.each([20, 40, 80, 200])("stays within %d columns", (columns) => {
   const y = Array.from({ length: 500 }, (_, i) => 1e-7 * Math.sin(i));
   const text = terminalCurve([line(y)], { colour: false, columns, title: "t", xLabel: "step" });

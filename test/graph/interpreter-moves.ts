@@ -2,7 +2,7 @@
 import { sizeOf, stridesOf } from "../../src/base/tensor.js";
 import type { OpName } from "../../src/graph/graph.js";
 import { input, knowsOnly, numbers, whole, type Kernel } from "./kernel.js";
-import { axisOf, broadcastShape, broadcastStrides, filled, ndArray, offsetOf, vectorOf, type NdArray } from "./nd-array.js";
+import { axisOf, broadcastShape, broadcastStrides, filled, ndArray, offsetOf, strided, vectorOf, type NdArray } from "./nd-array.js";
 
 /** 0 copies the axis at that place, -1 is what remains. */
 function reshaped(x: NdArray, target: readonly number[]): NdArray {
@@ -18,7 +18,7 @@ function reshaped(x: NdArray, target: readonly number[]): NdArray {
 function cut(x: NdArray, axis: number, start: number, length: number): NdArray {
   const strides = stridesOf(x.shape);
   const shape = x.shape.map((whole, i) => (i === axis ? length : whole));
-  return filled(shape, (index) => x.data[offsetOf(strides, index) + start * strides[axis]!]!);
+  return strided(x, shape, { strides, start: start * strides[axis]! });
 }
 
 function joined(parts: readonly NdArray[], axis: number): NdArray {
@@ -59,13 +59,8 @@ export const MOVES: { readonly [K in OpName & Moves]: Kernel } = {
     const x = input(inputs, 0);
     const order = attributes["perm"] as readonly number[];
     const strides = stridesOf(x.shape);
-    const moved = order.map((axis) => strides[axis]!);
-    return [
-      filled(
-        order.map((axis) => x.shape[axis]!),
-        (index) => x.data[offsetOf(moved, index)]!,
-      ),
-    ];
+    const shape = order.map((axis) => x.shape[axis]!);
+    return [strided(x, shape, { strides: order.map((axis) => strides[axis]!) })];
   },
   Shape: (inputs, attributes) => {
     const { shape } = input(inputs, 0);
@@ -74,8 +69,7 @@ export const MOVES: { readonly [K in OpName & Moves]: Kernel } = {
   Expand: (inputs) => {
     const x = input(inputs, 0);
     const shape = broadcastShape(x.shape, numbers(inputs, 1));
-    const strides = broadcastStrides(x.shape, shape);
-    return [filled(shape, (index) => x.data[offsetOf(strides, index)]!)];
+    return [strided(x, shape, { strides: broadcastStrides(x.shape, shape) })];
   },
   Concat: (inputs, attributes) => {
     const parts = inputs.map((_, place) => input(inputs, place));

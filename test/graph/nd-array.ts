@@ -46,6 +46,15 @@ export function offsetOf(strides: readonly number[], index: readonly number[]): 
   return offset;
 }
 
+/** The elements of `x` in another shape, found by strides of their own from `start` on. */
+export function strided(
+  x: NdArray,
+  shape: readonly number[],
+  { strides, start = 0 }: { strides: readonly number[]; start?: number },
+): NdArray {
+  return filled(shape, (index) => x.data[start + offsetOf(strides, index)]!);
+}
+
 /** The shape that two shapes are broadcast to. */
 export function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
   const rank = Math.max(a.length, b.length);

@@ -50,6 +50,7 @@ function disturbed(by: Disturbance, from: Model = model): Model {
     forecast: (request) => from.forecast(request),
     sweep: (request, options) => from.sweep(swept(request), options),
     forecastSweep: (request, options) => from.forecastSweep(request, options),
+    gradient: (request, options) => from.gradient(request, options),
     close: () => from.close(),
   };
 }

@@ -7,7 +7,7 @@ import type { Saving, TrainOptions } from "../../src/training/train.js";
 import { train } from "../../src/training/train.js";
 import { toyStep, VOCAB } from "./toy-step.js";
 
-export const STEPS = 40;
+export const STEPS = 60;
 export const CONFIG = { model_type: "toy", torch_dtype: "bfloat16", eos_token_id: 2 };
 
 /** Everything but the folder; with `saving`, its folder. */

@@ -7,6 +7,7 @@ import { seededRandom } from "../../src/base/random.js";
 import { makeAdamW } from "../../src/training/optimiser.js";
 import { learningRateAt } from "../../src/training/learning-rate.js";
 import { evaluateLoss } from "../../src/training/evaluate.js";
+import { resumeCheckpoint } from "../../src/training/checkpoint.js";
 import type { Progress } from "../../src/training/history.js";
 import { batchOf, type TokenSource } from "../../src/training/token-source.js";
 import type { TrainStep } from "../../src/training/step-types.js";
@@ -200,26 +201,31 @@ describe("stopping and going on", () => {
   test("by SIGKILL at random moments gives the bits of the whole", async () => {
     const folder = path("killed");
     const random = seededRandom(11);
-    const ends: (string | null)[] = [];
-    for (let round = 0; round < 3; round++) ends.push(await killedAfter(folder, 2 + Math.floor(6 * random()), 4 * random()));
-    // Training is longer than all that was waited for.
-    expect(ends).toEqual(["SIGKILL", "SIGKILL", "SIGKILL"]);
-    const { step } = await train(toyTraining({ steps: 1, saving: toySaving(folder) }));
-    expect(step).toBeGreaterThanOrEqual(6);
+    let told = 0;
+    for (let round = 0; round < 4; round++) {
+      const { signal, saved } = await killedAfter(folder, 3 + Math.floor(5 * random()), 6 * random());
+      // Training is longer than all that was waited for, so it did not end by itself.
+      expect(signal).toBe("SIGKILL");
+      told += saved;
+      const { step, optimiser } = toyTraining();
+      const there = resumeCheckpoint(folder, { parameters: step.parameters, optimiser }).step;
+      expect(there, `after kill ${round}, of checkpoints that were said to be saved`).toBeGreaterThanOrEqual(told);
+      told = there;
+    }
     await train(toyTraining({ saving: toySaving(folder, { every: 20 }) }));
     expect(bitsOf(folder)).toEqual(bitsOf(whole));
   });
 });
 
-/** Trains in a process of its own, killed a few milliseconds after so many checkpoints; which signal ended it. */
-function killedAfter(folder: string, checkpoints: number, milliseconds: number): Promise<string | null> {
+/** Trains in a process of its own, killed a few milliseconds after so many checkpoints; what ended it, and how many it said that it saved. */
+function killedAfter(folder: string, checkpoints: number, milliseconds: number): Promise<{ signal: string | null; saved: number }> {
   const program = fileURLToPath(new URL("toy-training.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", program, folder], { stdio: ["ignore", "pipe", "inherit"] });
-  let seen = 0;
+  let saved = 0;
   child.stdout.on("data", (text: Buffer) => {
-    const before = seen;
-    seen += text.length;
-    if (before < checkpoints && seen >= checkpoints) setTimeout(() => child.kill("SIGKILL"), milliseconds);
+    const before = saved;
+    saved += text.length;
+    if (before < checkpoints && saved >= checkpoints) setTimeout(() => child.kill("SIGKILL"), milliseconds);
   });
-  return new Promise((done) => child.on("exit", (_, signal) => done(signal)));
+  return new Promise((done) => child.on("close", (_, signal) => done({ signal, saved })));
 }

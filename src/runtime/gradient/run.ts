@@ -2,97 +2,33 @@
  * @file Gradients of a metric: one pass forward, that keeps the stream in front of each block, and one back, block by block. Edits made on
  * the way forward are passed on the way back.
  */
-import { must, refuse, SextantError } from "../../base/errors.js";
+import { must, SextantError } from "../../base/errors.js";
 import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
-import { expandAddresses, inForwardOrder, stageOf, type Place } from "../../models/address.js";
+import { stageOf, type Place } from "../../models/address.js";
 import { STREAM } from "../../models/block.js";
 import { pointRow, type PointName } from "../../models/points.js";
 import { axisLength, axisSizes } from "../../models/sizes.js";
-import type { ModelSpec } from "../../models/spec.js";
-import { checkTokens } from "../check-request.js";
 import { Collector } from "../collect.js";
 import { explainNonFinite, isFinite32 } from "../diagnose.js";
 import { throwIfAborted } from "../engine.js";
 import type { Runner } from "../forward.js";
 import type { RunOptions } from "../model.js";
-import { embeddingFeeds, makePass, PassInputs, type Pass } from "../pass.js";
-import { prepareEdits, type PreparedEdit } from "../prepare-edits.js";
+import { embeddingFeeds, PassInputs } from "../pass.js";
+import type { PreparedEdit } from "../prepare-edits.js";
 import type { Feed } from "../session.js";
 import type { Stage } from "../stage.js";
-import { readyMetric, type ReadyMetric } from "./metric.js";
 import { ParameterSums } from "./parameters.js";
-import { logitRowsOf, readOut, type LogitRow } from "./readout.js";
+import { readOut } from "./readout.js";
+import { placesOf, readyRequest, type Ready } from "./ready.js";
 import type { GradientRequest, GradientResult } from "./request.js";
 import { goBack, makeEdits, record, undoEdits, type Gradients, type MadeEdit, type Recorded } from "./tape.js";
 
 /** Points that only exist in a block whose graph is cut at them. */
 const ONLY_AS_STOP: ReadonlySet<string> = new Set<PointName>(["head_out", "ln1_scale", "ln2_scale", "final_scale"]);
 
-/** A request, checked and prepared. */
-interface Ready {
-  readonly metric: ReadyMetric;
-  readonly at: readonly Place[];
-  readonly reads: readonly Place[];
-  readonly edits: readonly PreparedEdit[];
-  readonly pass: Pass;
-  readonly lengths: readonly number[];
-  /** Rows of logits that the metric reads. */
-  readonly logitRows: readonly LogitRow[];
-}
-
 /** The gradients that a request asks for. */
 export async function gradient(runner: Runner, request: GradientRequest, options: RunOptions = {}): Promise<Omit<GradientResult, "cost">> {
   return new GradientRun(runner, request, options).run();
-}
-
-function readyRequest(spec: ModelSpec, request: GradientRequest): Ready {
-  checkTokens(spec, request.tokens, { beyondContext: request.beyondContext });
-  const lengths = request.tokens.map((row) => row.length);
-  const metric = readyMetric(spec, request.of, request.tokens);
-  const at = expandAddresses(spec, request.at ?? []).filter((place) => !isLeftOut(place, request.at ?? []));
-  const reads = expandAddresses(spec, request.read ?? []);
-  for (const place of [...at, ...reads]) refusePlace(place, at.includes(place));
-  if (at.length === 0 && !request.parameters) throw new SextantError("request", "at: nothing is asked for; name points or parameters");
-  const ready = { metric, at, reads, lengths, logitRows: logitRowsOf(metric, lengths), pass: makePass(request.tokens) };
-  const last = lastPlace(ready);
-  for (const place of at) if (last && inForwardOrder(place, last) > 0) throw behind(place, last);
-  return { ...ready, edits: prepareEdits(spec, request.edits ?? [], { lengths, limits: lengths }) };
-}
-
-/** `all` and `*` leave out what has no gradient; named alone it is refused. */
-function isLeftOut({ address, point }: Place, asked: readonly string[]): boolean {
-  const isNamed = asked.some((text) => text.trim() === address);
-  return !isNamed && (point === "logits" || point === "experts");
-}
-
-function refusePlace({ address, point }: Place, isAsked: boolean): void {
-  const what = `there is no gradient at ${address}`;
-  if (isAsked && pointRow(point).dtype === "int32")
-    throw refuse({ what, why: "it holds indices, and a choice has no slope", instead: "router_logits or expert_weights" }, "request");
-  if (point !== "logits") return;
-  const why = "the metric is made of the logits directly, nothing lies between";
-  throw refuse(
-    isAsked
-      ? { what, why, instead: "final_normalized" }
-      : { what: "logits are not read here", why: "a metric may need few of them", instead: "forward" },
-    "request",
-  );
-}
-
-/** The last place that the metric reads; undefined for the logits. */
-function lastPlace({ metric, logitRows }: Pick<Ready, "metric" | "logitRows">): Place | undefined {
-  return logitRows.length > 0 ? undefined : placesOf(metric).toSorted(inForwardOrder).at(-1);
-}
-
-function placesOf(metric: ReadyMetric): Place[] {
-  if (metric.kind === "seeds") return metric.seeds.map(({ place }) => place);
-  if (metric.kind === "cross_entropy") return [];
-  return metric.rows.flatMap((terms) => terms.flatMap((term) => (term.reading === "place" ? [term.place] : [])));
-}
-
-function behind(place: Place, last: Place): SextantError {
-  const what = `the gradient at ${place.address} is 0 everywhere`;
-  return refuse({ what, why: `the metric is read at ${last.address}, in front of it`, instead: "ask for earlier points" }, "request");
 }
 
 /** One run: what it has kept on the way forward, and what it has found on the way back. */
@@ -106,7 +42,7 @@ class GradientRun {
   readonly #found = new Map<string, Float32Array>();
   /** Edits between blocks, by address. */
   readonly #between = new Map<string, readonly MadeEdit[]>();
-  readonly #recorded: Recorded[] = [];
+  readonly #recorded = new Map<number, Recorded>();
   readonly #sizesAt: (edit: PreparedEdit) => ReturnType<typeof axisSizes>;
 
   constructor(runner: Runner, request: GradientRequest, options: RunOptions) {
@@ -178,7 +114,7 @@ class GradientRun {
     const feeds = { ...this.#inputs.of(layer), [STREAM.in]: { data: stream, dims: [pass.rows.length, pass.width, spec.dModel] } };
     const isHere = (place: Place): boolean => place.layer === layer && !isBetween(place);
     const recorded = await this.#record(must(engine.blocks[layer], `block ${layer}`), { isHere, feeds, result: "resid_post" });
-    this.#recorded[layer] = recorded;
+    this.#recorded.set(layer, recorded);
     const after = must(recorded.made["resid_post"], "resid_post").data as Float32Array;
     this.#options.onProgress?.({ stage: "forward", done: layer + 1, total: spec.layers.length });
     return this.#passBetween({ address: `resid_post.${layer}`, point: "resid_post", layer }, after);
@@ -306,7 +242,7 @@ class GradientRun {
   /** One block back: the gradient by the stream in front of its edits. */
   async #back(layer: number, behind: Float32Array | undefined, goesOn: boolean): Promise<Float32Array | undefined> {
     throwIfAborted(this.#options.signal);
-    const recorded = must(this.#recorded[layer], `block ${layer}`);
+    const recorded = must(this.#recorded.get(layer), `block ${layer}`);
     const after = this.#backBetween({ address: `resid_post.${layer}`, point: "resid_post", layer }, behind);
     const isHere = (place: Place): boolean => place.layer === layer && !isBetween(place);
     const wantsInput = goesOn || this.#ready.at.some((place) => place.address === `resid_pre.${layer}`);
@@ -315,7 +251,7 @@ class GradientRun {
       behind: after && { name: "resid_post", data: after },
       input: wantsInput ? STREAM.in : undefined,
     });
-    delete this.#recorded[layer];
+    this.#recorded.delete(layer);
     this.#options.onProgress?.({
       stage: "backward",
       done: this.#runner.spec.layers.length - layer,

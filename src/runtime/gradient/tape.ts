@@ -123,24 +123,35 @@ export async function goBack(way: WayBack): Promise<Gradients> {
   const points = new Map<string, Float32Array>();
   const weights = new Map<string, Float32Array>();
   for (let index = recorded.chain.length - 1; index >= 0; index--) {
-    const link = recorded.chain[index]!;
+    const link = must(recorded.chain[index], `link ${index}`);
     const stop = recorded.stops[index];
-    for (const [name, data] of seeds) {
-      const id = link.graph.named.get(name);
-      if (id !== undefined) addTo(grads, id, { data, dims: dimsOf(link.graph.values.get(id), way) });
-    }
+    for (const [id, data] of namedIn(link, seeds)) addTo(grads, id, { data, dims: dimsOf(link.graph.values.get(id), way) });
     if (stop !== undefined) passStop(way, { grads, points, id: must(link.graph.named.get(stop), stop), stop });
     const found = await linkBack(way, { link, grads, stop });
     for (const [id, grad] of Object.entries(found)) {
       if (link.graph.weights.has(id)) weights.set(id, grad.data as Float32Array);
       else if (link.graph.inputs.some((one) => one.id === id)) addTo(grads, id, grad);
     }
-    for (const name of asked) {
-      const id = link.graph.named.get(name);
-      if (id !== undefined && name !== stop) points.set(name, (found[id]?.data as Float32Array | undefined) ?? new Float32Array(0));
-    }
+    notePoints(points, { link, stop, asked, found });
   }
   return { points, input: input === undefined ? undefined : (grads.get(input)?.data as Float32Array | undefined), weights };
+}
+
+/** What belongs to named values that a link computes, by their ids. */
+function namedIn<T>({ graph }: Link, byName: ReadonlyMap<string, T>): (readonly [string, T])[] {
+  return [...byName].flatMap(([name, value]) => {
+    const id = graph.named.get(name);
+    return id === undefined ? [] : [[id, value] as const];
+  });
+}
+
+/** Notes the gradients by values inside a link; one that nothing depends on has no elements. */
+function notePoints(
+  points: Map<string, Float32Array>,
+  { link, stop, asked, found }: { link: Link; stop: string | undefined; asked: readonly string[]; found: Readonly<Record<string, Feed>> },
+): void {
+  const names = new Map(asked.filter((name) => name !== stop).map((name) => [name, name] as const));
+  for (const [id, name] of namedIn(link, names)) points.set(name, (found[id]?.data as Float32Array | undefined) ?? new Float32Array(0));
 }
 
 /** Notes the gradient by the value behind the edits of a stop, and takes it to the front of them. */

@@ -6,7 +6,7 @@ import { SextantError } from "../../base/errors.js";
 import { quote } from "../../formats/json.js";
 
 const SPECIAL = ["<pad>", "<s>", "</s>"] as const;
-const DIGITS = [..."0123456789"];
+const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 // oxfmt-ignore
 const WORDS = [
   "\n", "-", " -", " +", " *", " /", " =", " (", "not", "this", " works", ")", "numbers", " target", "answer",

@@ -47,11 +47,16 @@ describe.skipIf(!hasShared)("stories15M", () => {
     const folder = sharedPath("goldens", "sweeps", "stories15M");
     const golden = readSafetensors(`${folder}/golden.safetensors`);
     const { readFileSync } = await import("node:fs");
-    const { corrupted, clean, answer, wrong } = JSON.parse(readFileSync(`${folder}/golden.json`, "utf8")) as Record<string, never>;
+    const { corrupted, clean, answer, wrong } = JSON.parse(readFileSync(`${folder}/golden.json`, "utf8")) as {
+      corrupted: number[];
+      clean: number[];
+      answer: number;
+      wrong: number;
+    };
     const model = await shelf.open(sharedPath("models", "stories15M"));
     const heads = model.spec.layers.map((_, layer) => `z.${layer}`);
     const streams = model.spec.layers.map((_, layer) => `resid_pre.${layer}`);
-    const of = `logits[-1,${String(answer)}]-logits[-1,${String(wrong)}]`;
+    const of = `logits[-1,${answer}]-logits[-1,${wrong}]`;
     const run = await model.gradient({ tokens: [corrupted], of, at: [...heads, ...streams], read: heads });
     const theirs = golden.get("grad.corrupted.resid_pre")!;
     const size = theirs.data.length / streams.length;
