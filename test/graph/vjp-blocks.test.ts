@@ -9,17 +9,29 @@ import { describe, expect, it } from "vitest";
 import { must } from "../../src/base/errors.js";
 import { seededRandom } from "../../src/base/random.js";
 import type { Graph } from "../../src/graph/graph.js";
-import { buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedding, FUSED, STREAM, type Form } from "../../src/models/block.js";
+import {
+  buildBlock,
+  buildEmbedding,
+  buildFinalNorm,
+  buildHeadOut,
+  buildUnembedding,
+  FUSED,
+  STREAM,
+  type Form,
+} from "../../src/models/block.js";
 import type { ModelSpec } from "../../src/models/spec.js";
 import { readSpec } from "../../src/runtime/load.js";
 import { changed, CONFIGS, tiny } from "../models/tiny-specs.js";
 import { blockTrial, namedFloats, randomWeights, targetsOf } from "./block-trial.js";
 import { dot, gradientsOf, randomSeeds, Slopes, spread, STEPS, usual, type Trial } from "./gradient-trial.js";
-import { mapped, ndArray, vectorOf, type NdArray } from "./nd-array.js";
+import { mapped, vectorOf, type NdArray } from "./nd-array.js";
 import { runGradients } from "./run-gradients.js";
 
 /** Sums of some hundred products in float64, differences with steps of 1e-5. Seen: 3e-8. */
 const TOLERANCE = 1e-6;
+
+/** ONNX Runtime computes in float32. Seen: 4e-6. */
+const FLOAT32 = 5e-5;
 
 const APART: Form = { norms: "steps", heads: "apart" };
 const variants = fileURLToPath(new URL("../fixtures/variants", import.meta.url));
@@ -50,7 +62,8 @@ function wrong(trial: Trial, targets: readonly string[]): Record<string, string>
   const directions = new Map(
     [...gradients].map(([id, gradient]) => {
       const direction = spread(random, gradient.shape);
-      return [id, mapped(direction, (x) => x * Math.min(1 / usual(gradient, direction), 4))] as const;
+      const factor = Math.min(1 / usual(gradient, direction), 4);
+      return [id, mapped(direction, (x) => factor * x)] as const;
     }),
   );
   const problem = (ids: readonly string[]): string | undefined =>
@@ -77,38 +90,46 @@ function problemOf(slopes: Slopes, gradients: ReadonlyMap<string, NdArray>, dire
   return `gradient ${ours}, slopes ${seen.join(", ")}`;
 }
 
-/** The layers that are made as no layer before them. */
-function differentLayers({ layers }: ModelSpec): number[] {
-  const kinds = layers.map((layer) => JSON.stringify(layer).replaceAll(/"(?:name|offset)":(?:"[^"]*"|\d+)/g, ""));
-  return [...layers.keys()].filter((layer) => kinds.indexOf(kinds[layer]!) === layer);
+const seen = new Set<string>();
+
+/** Whether no graph before this one had the same ops in the same order, sizes and constants apart. */
+function isNew({ nodes }: Graph): boolean {
+  const kind = JSON.stringify(nodes.map(({ op, inputs, attributes }) => [op, inputs.length, attributes]));
+  const count = seen.size;
+  return seen.add(kind.replaceAll(/"(?:float|num_heads|rotary_embedding_dim)":[^,}]*/g, "")).size > count;
 }
+
+const LAYERS = SPECS.flatMap(([name, spec]) =>
+  [...spec.layers.keys()].filter((layer) => isNew(buildBlock(spec, layer))).map((layer) => [name, layer, spec] as const),
+);
+const ENDS = SPECS.flatMap(([name, spec]) =>
+  endsOf(spec)
+    .filter(isNew)
+    .map((graph) => [name, [...graph.named.keys()].join(), spec, graph] as const),
+);
 
 function seeded(trial: Omit<Trial, "seeds">, ids: readonly string[]): Trial {
   return { ...trial, seeds: randomSeeds(trial, ids) };
 }
 
-describe.each(SPECS)("%s", (_, spec) => {
-  const layers = differentLayers(spec);
-
-  it.each(layers)("block %i: the stream behind it by everything in it", (layer) => {
+describe("gradients of blocks", () => {
+  it.each(LAYERS)("%s, block %i: the stream behind it by everything in it", (_, layer, spec) => {
     const trial = blockTrial(spec, layer);
     const out = must(trial.graph.named.get("resid_post"), "resid_post");
     expect(wrong(seeded(trial, [out]), targetsOf(trial))).toEqual({});
   });
 
-  it.each(layers)("block %i: everything in it by everything in it, in both forms", (layer) => {
+  it.each(LAYERS)("%s, block %i: everything in it by everything in it, in both forms", (_, layer, spec) => {
     for (const form of [FUSED, APART]) {
       const trial = blockTrial(spec, layer, form);
       expect(wrong(seeded(trial, namedFloats(trial.graph)), targetsOf(trial))).toEqual({});
     }
   });
+});
 
-  it("embedding, last norm, unembedding, single heads", () => {
-    for (const graph of endsOf(spec)) {
-      const trial = endTrial(spec, graph);
-      expect(wrong(seeded(trial, namedFloats(graph)), targetsOf(trial))).toEqual({});
-    }
-  });
+it.each(ENDS)("gradients of the ends of %s: %s", (_, __, spec, graph) => {
+  const trial = endTrial(spec, graph);
+  expect(wrong(seeded(trial, namedFloats(graph)), targetsOf(trial))).toEqual({});
 });
 
 function endsOf(spec: ModelSpec): Graph[] {
@@ -130,23 +151,18 @@ function endTrial(spec: ModelSpec, graph: Graph): Omit<Trial, "seeds"> {
 }
 
 describe("ONNX Runtime computes the gradients of blocks", () => {
-  it.each(SPECS)("%s", async (_, spec) => {
-    const trial = blockTrial(spec, 0);
-    if ([...trial.graph.weights.values()].some(({ holds }) => holds === "bytes")) return;
+  it.each(LAYERS)("%s, block %i", async (_, layer, spec) => {
+    const trial = blockTrial(spec, layer);
     const whole = seeded(trial, [must(trial.graph.named.get("resid_post"), "resid_post")]);
     const targets = targetsOf(trial);
     const [ours, exact] = [await runGradients(whole, targets), gradientsOf(whole, targets)];
-    for (const [id, { data, shape }] of ours) {
-      const theirs = must(exact.get(id), id);
-      expect(shape, id).toEqual(theirs.shape);
-      const largest = theirs.data.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-3);
-      expect(
-        ndArray(
-          shape,
-          data.map((x, i) => Math.abs(x - theirs.data[i]!) / largest),
-        ).data.every((x) => x < 1e-4),
-        id,
-      ).toBe(true);
-    }
+    for (const [id, gradient] of ours) expect(apart(gradient, must(exact.get(id), id)), id).toBeLessThan(FLOAT32);
   });
 });
+
+/** max |Δ| over the largest of theirs, or over a thousandth where that is smaller. */
+function apart(ours: NdArray, theirs: NdArray): number {
+  expect(ours.shape).toEqual(theirs.shape);
+  const largest = theirs.data.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-3);
+  return theirs.data.reduce((most, x, i) => Math.max(most, Math.abs(x - ours.data[i]!)), 0) / largest;
+}

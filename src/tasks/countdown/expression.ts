@@ -17,15 +17,20 @@ export interface Expression {
 /** The most numbers an expression may have. */
 const MOST_NUMBERS = 16;
 
-/** The value; undefined where a division leaves a rest or divides by 0. Such expressions are no attempts. */
+/**
+ * The value; undefined where a division leaves a rest or divides by 0, or a product cannot be held exactly (beyond 2⁵³). Such expressions are no
+ * attempts.
+ */
 export function valueOf({ numbers, operators }: Expression): number | undefined {
   let total = 0;
   let product = numbers[0] ?? 0;
   let sign = 1;
   for (const [i, operator] of operators.entries()) {
     const number = numbers[i + 1] ?? 0;
-    if (operator === "*") product *= number;
-    else if (operator === "/") {
+    if (operator === "*") {
+      product *= number;
+      if (!Number.isSafeInteger(product)) return undefined;
+    } else if (operator === "/") {
       if (number === 0 || product % number !== 0) return undefined;
       product /= number;
     } else {

@@ -1,8 +1,9 @@
 /** @file CountDown searches as rows of tokens: sample i of a seed is the same whenever and wherever it is made, so that training resumes exactly. */
+import { refuse, SextantError } from "../../base/errors.js";
 import { seededRandom } from "../../base/random.js";
-import { makeTask, type Task, type TaskOptions } from "./task.js";
+import { makeTask, taskKey, type Task, type TaskOptions } from "./task.js";
 import { makeSample, promptOf, type TraceOptions } from "./trace.js";
-import { encodeText, TOKENS } from "./vocabulary.js";
+import { CONTEXT, encodeText, TOKENS } from "./vocabulary.js";
 
 /** A row, and which of its tokens count in the loss: the search, not what was asked. */
 export interface Row {
@@ -22,4 +23,84 @@ export function rowAt(seed: number, index: number, options: TraceOptions = {}): 
 export function taskAt(seed: number, index: number, options: TaskOptions = {}, held = false): { task: Task; tokens: readonly number[] } {
   const task = makeTask(seededRandom(seed, index), options, held);
   return { task, tokens: [TOKENS.bos, ...encodeText(promptOf(task))] };
+}
+
+/** A task and its prompt as tokens. */
+export type AskedTask = ReturnType<typeof taskAt>;
+
+/**
+ * The first `count` tasks of a seed of which no two are the same: what intervals need, which take tasks for independent draws. Refused where there are not
+ * so many.
+ */
+export function distinctTasks(seed: number, count: number, options: TaskOptions = {}, held = false): AskedTask[] {
+  const found = new Map<string, AskedTask>();
+  const most = 1000 + 100 * count;
+  for (let index = 0; found.size < count && index < most; index++) {
+    const asked = taskAt(seed, index, options, held);
+    const key = taskKey(asked.task);
+    if (!found.has(key)) found.set(key, asked);
+  }
+  if (found.size === count) return [...found.values()];
+  throw refuse(
+    {
+      what: `cannot make ${count} distinct CountDown tasks`,
+      why: `${most} draws gave ${found.size}`,
+      instead: "ask for fewer, or allow larger numbers",
+    },
+    "usage",
+  );
+}
+
+/** Lengths of rows in tokens. */
+export interface RowLengths {
+  readonly least: number;
+  readonly median: number;
+  readonly mean: number;
+  /** 99 of 100 rows are no longer. */
+  readonly percentile99: number;
+  readonly most: number;
+  /** The longest search with its end token: what a generation must be allowed. */
+  readonly mostSearch: number;
+}
+
+export interface RowsOptions extends TraceOptions {
+  /** The first sample. Default 0. */
+  readonly from?: number;
+  /** A longer row is refused. Default 256, the context that the tokenizer names. */
+  readonly mostTokens?: number;
+}
+
+/** Rows of `count` samples of a seed, each the same as `rowAt` gives it, and how long they are. */
+export function trainingRows(seed: number, count: number, options: RowsOptions = {}): { rows: readonly Row[]; lengths: RowLengths } {
+  const { from = 0, mostTokens = CONTEXT } = options;
+  if (!(Number.isInteger(count) && count >= 1))
+    throw new SextantError("request", `countdown: rows must be a whole number from 1 on, got ${count}`);
+  const rows = Array.from({ length: count }, (_, i) => rowAt(seed, from + i, options));
+  const long = rows.findIndex(({ tokens }) => tokens.length > mostTokens);
+  if (long < 0) return { rows, lengths: lengthsOf(rows) };
+  const why = `it has ${rows[long]!.tokens.length} tokens, more than ${mostTokens}`;
+  throw refuse(
+    { what: `cannot use sample ${from + long} of seed ${seed}`, why, instead: "lower mostWrong, counts or largestNumber" },
+    "request",
+  );
+}
+
+function lengthsOf(rows: readonly Row[]): RowLengths {
+  const sorted = rows.map(({ tokens }) => tokens.length).toSorted((a, b) => a - b);
+  const at = (share: number): number => sorted[Math.ceil(share * sorted.length) - 1]!;
+  return {
+    least: sorted[0]!,
+    median: at(0.5),
+    mean: sorted.reduce((total, length) => total + length, 0) / sorted.length,
+    percentile99: at(0.99),
+    most: sorted.at(-1)!,
+    mostSearch: rows.reduce(
+      (most, { mask }) =>
+        Math.max(
+          most,
+          mask.reduce((total, one) => total + one, 0),
+        ),
+      0,
+    ),
+  };
 }

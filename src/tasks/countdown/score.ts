@@ -2,13 +2,21 @@
  * @file Reading a model's search and judging it: is it in the format, is the answer right, and does each verdict say what is so? Texts may be
  * anything.
  */
+import { SextantError } from "../../base/errors.js";
 import { parseExpression, sameNumbers, valueOf } from "./expression.js";
 import type { Task } from "./task.js";
 
+/** Why an expression counts for nothing: it is none, takes other numbers than the task's, or a step of it is not a whole number below 2⁵³. */
+export type Problem = "no expression" | "other numbers" | "not whole";
+
 /** An attempt as written. */
 export interface Attempt {
+  /** The text in front of `=`. */
+  readonly expression: string;
   /** What the expression really gives; undefined where it is none, or does not use the task's numbers once each. */
   readonly value: number | undefined;
+  /** Why there is no value. */
+  readonly problem?: Problem;
   /** What the model says it gives. */
   readonly claimed: number;
   readonly verdict: "works" | "not";
@@ -36,7 +44,7 @@ export function parseTrace(task: Pick<Task, "numbers" | "target">, text: string)
   for (const [index, line] of body.entries()) {
     const match = ATTEMPT.exec(line);
     if (match) attempts.push(attemptFrom(task, match));
-    else if (line.startsWith("answer ") && index === body.length - 1) answer = reached(task, line.slice("answer ".length));
+    else if (line.startsWith("answer ") && index === body.length - 1) answer = reached(task, line.slice("answer ".length)).value;
     else stray++;
     if (match && match[3]!.startsWith("not") && match[3] !== `not ${task.target}`) stray++;
   }
@@ -46,13 +54,16 @@ export function parseTrace(task: Pick<Task, "numbers" | "target">, text: string)
 }
 
 function attemptFrom(task: Pick<Task, "numbers">, [, expression = "", claimed = "", verdict = ""]: RegExpExecArray): Attempt {
-  return { value: reached(task, expression), claimed: Number(claimed), verdict: verdict === "this works" ? "works" : "not" };
+  return { expression, ...reached(task, expression), claimed: Number(claimed), verdict: verdict === "this works" ? "works" : "not" };
 }
 
 /** What an expression gives that uses each of the numbers once. */
-function reached({ numbers }: Pick<Task, "numbers">, text: string): number | undefined {
+function reached({ numbers }: Pick<Task, "numbers">, text: string): { value: number | undefined; problem?: Problem } {
   const expression = parseExpression(text);
-  return expression && sameNumbers(expression.numbers, numbers) ? valueOf(expression) : undefined;
+  if (!expression) return { value: undefined, problem: "no expression" };
+  if (!sameNumbers(expression.numbers, numbers)) return { value: undefined, problem: "other numbers" };
+  const value = valueOf(expression);
+  return value === undefined ? { value, problem: "not whole" } : { value };
 }
 
 /** 1 for a right answer in the format, 0.1 for the format alone, 0 otherwise (after the reward of TinyZero's CountDown). */
@@ -75,9 +86,19 @@ export interface Scores {
   readonly misses: { readonly all: number; readonly called: number };
 }
 
-/** What a model's responses to tasks are worth. */
+/** Each task with its response, read. */
+export function parseTraces<T extends Pick<Task, "numbers" | "target">>(
+  tasks: readonly T[],
+  texts: readonly string[],
+): { task: T; trace: ParsedTrace }[] {
+  if (tasks.length !== texts.length)
+    throw new SextantError("request", `countdown: ${tasks.length} tasks need as many responses, got ${texts.length}`);
+  return tasks.map((task, i) => ({ task, trace: parseTrace(task, texts[i]!) }));
+}
+
+/** What a model's responses to tasks are worth, one response a task. */
 export function scoreTraces(tasks: readonly Pick<Task, "numbers" | "target">[], texts: readonly string[]): Scores {
-  const parsed = tasks.map((task, i) => ({ task, trace: parseTrace(task, texts[i] ?? "") }));
+  const parsed = parseTraces(tasks, texts);
   const attempts = parsed.flatMap(({ task, trace }) => trace.attempts.map((attempt) => ({ ...attempt, target: task.target })));
   const hits = attempts.filter(({ claimed, target }) => claimed === target);
   const misses = attempts.filter(({ claimed, target }) => claimed !== target);

@@ -3,7 +3,7 @@
  * has one. Which tasks are held out for evaluation is a property of the task itself, so that training can never meet them.
  */
 import type { Random } from "../../base/random.js";
-import { SextantError } from "../../base/errors.js";
+import { refuse, SextantError } from "../../base/errors.js";
 import { OPERATORS, valueOf, type Expression, type Operator } from "./expression.js";
 
 /** Numbers, the target, and one way to reach it. */
@@ -26,28 +26,40 @@ export interface TaskOptions {
 /** The settings in full. */
 export function taskOptions(options: TaskOptions = {}): Required<TaskOptions> {
   const { counts = [3, 4], operators = OPERATORS, largestNumber = 30, largestTarget = 99 } = options;
-  const isCount = (count: number): boolean => Number.isInteger(count) && count >= 2 && count <= 6;
-  if (counts.length === 0 || !counts.every(isCount)) throw bad(`counts must be whole numbers from 2 to 6, got ${counts.join(", ")}`);
+  if (counts.length === 0 || !counts.every((count) => isWhole(count, 2, 6)))
+    throw bad(`counts must be whole numbers from 2 to 6, got ${counts.join(", ")}`);
   if (operators.length === 0 || !operators.every((one) => OPERATORS.includes(one))) throw bad("operators must be some of + - * /");
-  if (!(largestNumber >= 2 && largestNumber <= 999)) throw bad(`largestNumber must be 2 to 999, got ${largestNumber}`);
-  if (!(largestTarget >= 1 && largestTarget <= 9999)) throw bad(`largestTarget must be 1 to 9999, got ${largestTarget}`);
+  if (!isWhole(largestNumber, 2, 999)) throw bad(`largestNumber must be a whole number from 2 to 999, got ${largestNumber}`);
+  if (!isWhole(largestTarget, 1, 9999)) throw bad(`largestTarget must be a whole number from 1 to 9999, got ${largestTarget}`);
   return { counts, operators, largestNumber, largestTarget };
+}
+
+function isWhole(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
 }
 
 function bad(problem: string): SextantError {
   return new SextantError("usage", `countdown: ${problem}`);
 }
 
-/** A task; with `held` only those that are held out, or only those that are not. */
+/** Draws until a task is given up; of the usual settings, one draw in two makes a task, one in thirty a held-out one. */
+const MOST_DRAWS = 200_000;
+
+/** A task; with `held` only those that are held out, or only those that are not. Settings with which none is found are refused. */
 export function makeTask(random: Random, options: TaskOptions = {}, held?: boolean): Task {
   const settings = taskOptions(options);
-  for (;;) {
+  for (let draws = 0; draws < MOST_DRAWS; draws++) {
     const solution = randomExpression(random, drawNumbers(random, settings), settings.operators);
     const target = valueOf(solution);
     if (target === undefined || target < 1 || target > settings.largestTarget) continue;
     const task = { numbers: shuffled(random, solution.numbers), target, solution };
     if (held === undefined || isHeldOut(task) === held) return task;
   }
+  const kind = held === undefined ? "task" : held ? "held-out task" : "task for training";
+  throw refuse(
+    { what: `cannot make a CountDown ${kind}`, why: `${MOST_DRAWS} draws gave none`, instead: "allow more operators, numbers or targets" },
+    "usage",
+  );
 }
 
 function drawNumbers(random: Random, { counts, largestNumber }: Required<TaskOptions>): number[] {
@@ -74,6 +86,11 @@ export function shuffled<T>(random: Random, list: readonly T[]): T[] {
     [out[i], out[j]] = [out[j]!, out[i]!];
   }
   return out;
+}
+
+/** What makes two tasks the same: the numbers in any order and the target. */
+export function taskKey({ numbers, target }: Pick<Task, "numbers" | "target">): string {
+  return `${numbers.toSorted((a, b) => a - b).join(" ")}: ${target}`;
 }
 
 /** One task in sixteen, by its numbers in any order and its target. */

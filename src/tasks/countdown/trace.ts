@@ -2,6 +2,7 @@
  * @file How a search for a solution is written, after the collapsed format of Lee et al. 2025 (section 1.2 of their task description): attempts one a
  * line, each followed by its verdict in brackets, and the answer. The wording around them is short, since the model is small.
  */
+import { SextantError } from "../../base/errors.js";
 import type { Random } from "../../base/random.js";
 import { textOf, valueOf, type Expression } from "./expression.js";
 import { makeTask, pick, randomExpression, taskOptions, type Task, type TaskOptions } from "./task.js";
@@ -10,6 +11,9 @@ export interface TraceOptions extends TaskOptions {
   /** Wrong attempts before the solution: 0 to this. Default 4. */
   readonly mostWrong?: number;
 }
+
+/** The bound of `mostWrong`. */
+const MOST_WRONG = 50;
 
 /** A task as text: what is asked, and a search that ends in the solution. */
 export interface Sample {
@@ -33,9 +37,11 @@ export function answerOf(expression: Expression): string {
   return `answer ${textOf(expression)}\n`;
 }
 
-/** A search: some wrong attempts, no two alike, then the solution and the answer. */
+/** A search: some wrong attempts, no two alike, then the solution and the answer. Fewer than were drawn where the task has no more of them. */
 export function writeSearch(random: Random, { numbers, target, solution }: Task, options: TraceOptions = {}): string {
   const { mostWrong = 4 } = options;
+  if (!(Number.isInteger(mostWrong) && mostWrong >= 0 && mostWrong <= MOST_WRONG))
+    throw new SextantError("usage", `countdown: mostWrong must be a whole number from 0 to ${MOST_WRONG}, got ${mostWrong}`);
   const { operators } = taskOptions(options);
   const wrong = Math.floor(random() * (mostWrong + 1));
   const seen = new Set<string>();

@@ -18,6 +18,9 @@ export const VOCABULARY: readonly string[] = [...SPECIAL, ...WORDS, ...DIGITS, .
 /** Ids of the special tokens. */
 export const TOKENS = { pad: 0, bos: 1, eos: 2 } as const;
 
+/** The longest row in tokens that the tokenizer is made for. */
+export const CONTEXT = 256;
+
 const IDS: ReadonlyMap<string, number> = new Map(VOCABULARY.map((word, id) => [word, id] as const));
 
 /** What one token is, longest first. */
@@ -83,7 +86,7 @@ export function tokenizerFiles(): Readonly<Record<string, object>> {
       eos_token: "</s>",
       pad_token: "<pad>",
       clean_up_tokenization_spaces: false,
-      model_max_length: 256,
+      model_max_length: CONTEXT,
     },
   };
 }
