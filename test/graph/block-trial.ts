@@ -2,6 +2,7 @@
 import { must } from "../../src/base/errors.js";
 import { seededRandom, type Random } from "../../src/base/random.js";
 import { sizeOf } from "../../src/base/tensor.js";
+import { readSafetensors } from "../../src/formats/safetensors.js";
 import type { Graph } from "../../src/graph/graph.js";
 import { buildBlock, FUSED, STREAM, type Form } from "../../src/models/block.js";
 import type { ModelSpec } from "../../src/models/spec.js";
@@ -27,6 +28,16 @@ export function randomWeights(graph: Graph, random: Random): Map<string, NdArray
     return [id, ndArray(shape, Float64Array.from({ length: sizeOf(shape) }, byte))] as const;
   });
   return new Map(made);
+}
+
+/** The weights of a graph, cut out of the tensors that a folder stores. */
+export function storedWeights(graph: Graph, folder: string): Map<string, NdArray> {
+  const tensors = readSafetensors(folder);
+  const cut = [...graph.weights].map(([id, { name, shape, offset = 0 }]) => {
+    const { data } = must(tensors.get(name), name);
+    return [id, ndArray(shape, Float64Array.from(data.subarray(offset, offset + sizeOf(shape))))] as const;
+  });
+  return new Map(cut);
 }
 
 /** A block with a random stream, cache and weights. */

@@ -4,32 +4,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { must } from "../../src/base/errors.js";
-import { sizeOf } from "../../src/base/tensor.js";
-import { readSafetensors } from "../../src/formats/safetensors.js";
 import { GraphBuilder } from "../../src/graph/builder.js";
-import type { Graph } from "../../src/graph/graph.js";
 import * as op from "../../src/graph/ops.js";
 import { buildBlock, STREAM } from "../../src/models/block.js";
 import { readSpec } from "../../src/runtime/load.js";
 import { makePass, PassInputs } from "../../src/runtime/pass.js";
 import { readGolden } from "../reference/golden.js";
-import { asNdArray } from "./block-trial.js";
+import { asNdArray, storedWeights } from "./block-trial.js";
 import { evaluate } from "./interpreter.js";
 import { ndArray, vectorOf, type NdArray } from "./nd-array.js";
 
 const variants = fileURLToPath(new URL("../fixtures/variants", import.meta.url));
 /** The goldens are float32, of sums of a few dozen terms. Seen: 2e-6. */
 const FLOAT32 = 2e-5;
-
-/** The weights of a graph, cut out of the stored tensors. */
-function storedWeights(graph: Graph, folder: string): Map<string, NdArray> {
-  const tensors = readSafetensors(folder);
-  const cut = [...graph.weights].map(([id, { name, shape, offset = 0 }]) => {
-    const { data } = must(tensors.get(name), name);
-    return [id, ndArray(shape, Float64Array.from(data.subarray(offset, offset + sizeOf(shape))))] as const;
-  });
-  return new Map(cut);
-}
 
 it.each(readdirSync(variants))("%s: every point of every block", (name) => {
   const folder = join(variants, name);

@@ -27,12 +27,10 @@ export function valueOf({ numbers, operators }: Expression): number | undefined 
   let sign = 1;
   for (const [i, operator] of operators.entries()) {
     const number = numbers[i + 1] ?? 0;
-    if (operator === "*") {
-      product *= number;
-      if (!Number.isSafeInteger(product)) return undefined;
-    } else if (operator === "/") {
-      if (number === 0 || product % number !== 0) return undefined;
-      product /= number;
+    if (operator === "*" || operator === "/") {
+      const next = operator === "*" ? product * number : quotient(product, number);
+      if (!Number.isSafeInteger(next)) return undefined;
+      product = next;
     } else {
       total += sign * product;
       sign = operator === "+" ? 1 : -1;
@@ -40,6 +38,11 @@ export function valueOf({ numbers, operators }: Expression): number | undefined 
     }
   }
   return total + sign * product;
+}
+
+/** NaN where the division is by 0. */
+function quotient(dividend: number, divisor: number): number {
+  return divisor === 0 ? Number.NaN : dividend / divisor;
 }
 
 /** The text, with a space on either side of each operator. */

@@ -31,6 +31,7 @@ export interface ParsedTrace {
   readonly inFormat: boolean;
 }
 
+const ANSWER = "answer ";
 const ATTEMPT = /^- (.{1,80}) = (-?\d{1,5}) \((this works|not \d{1,4})\)$/;
 
 /** A response as attempts and an answer. */
@@ -38,19 +39,19 @@ export function parseTrace(task: Pick<Task, "numbers" | "target">, text: string)
   const lines = text.split("\n");
   const closes = lines.at(-1) === "";
   const body = closes ? lines.slice(0, -1) : lines;
-  const attempts: Attempt[] = [];
-  let stray = 0;
-  let answer: number | undefined;
-  for (const [index, line] of body.entries()) {
-    const match = ATTEMPT.exec(line);
-    if (match) attempts.push(attemptFrom(task, match));
-    else if (line.startsWith("answer ") && index === body.length - 1) answer = reached(task, line.slice("answer ".length)).value;
-    else stray++;
-    if (match && match[3]!.startsWith("not") && match[3] !== `not ${task.target}`) stray++;
-  }
-  const isAnswered = (body.at(-1) ?? "").startsWith("answer ");
+  const last = body.at(-1) ?? "";
+  const isAnswered = last.startsWith(ANSWER);
+  const read = (isAnswered ? body.slice(0, -1) : body).map((line) => ATTEMPT.exec(line));
+  const matches = read.filter((match) => match !== null);
+  const attempts = matches.map((match) => attemptFrom(task, match));
+  const onlyAttempts =
+    matches.length === read.length && matches.every(([, , , verdict]) => verdict === "this works" || verdict === `not ${task.target}`);
   const ends = attempts.at(-1)?.verdict === "works" && attempts.slice(0, -1).every(({ verdict }) => verdict === "not");
-  return { attempts, answer, inFormat: closes && isAnswered && stray === 0 && ends };
+  return {
+    attempts,
+    answer: isAnswered ? reached(task, last.slice(ANSWER.length)).value : undefined,
+    inFormat: closes && isAnswered && onlyAttempts && ends,
+  };
 }
 
 function attemptFrom(task: Pick<Task, "numbers">, [, expression = "", claimed = "", verdict = ""]: RegExpExecArray): Attempt {
