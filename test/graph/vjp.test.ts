@@ -14,10 +14,10 @@ import { gradientsOf, randomSeeds, Slopes, spread, type Trial } from "./gradient
 import { ndArray, vectorOf, type NdArray } from "./nd-array.js";
 import { runGradients } from "./run-gradients.js";
 
-/** Central differences with steps of 1e-5 are exact to 1e-10 of a third derivative and to 1e-11 for rounding. Seen: 2e-9. */
-const TOLERANCE = 1e-7;
-/** ONNX Runtime computes in float32, of a few dozen terms each. Seen: 2e-6. */
-const FLOAT32 = 2e-5;
+/** Central differences with steps of 1e-5 are exact to 1e-10 of a third derivative and to 1e-11 for rounding. Seen: 4e-10. */
+const TOLERANCE = 1e-8;
+/** ONNX Runtime computes in float32, of a few dozen terms each. Seen: 6e-7. */
+const FLOAT32 = 1e-5;
 
 /** A case as a trial, its float inputs fed or, as weights are, stored. */
 function trialOf({ floats, reach = 1, above, whole = {}, make }: OpCase, as: "inputs" | "weights"): Trial & { targets: string[] } {

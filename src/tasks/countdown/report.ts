@@ -4,7 +4,8 @@
  * search depend on one another, so that the intervals over attempts are rather too narrow.
  */
 import { wilson, type ShareInterval } from "../../base/wilson.js";
-import { parseTraces, type Attempt } from "./score.js";
+import { SextantError } from "../../base/errors.js";
+import { parseTrace, type Attempt } from "./score.js";
 import type { Task } from "./task.js";
 
 /** Verdicts against what is so: shares called rightly among those that are the target, those that are not, and the mean of both shares. */
@@ -31,7 +32,9 @@ export interface TraceReport {
 
 /** The report of one response a task. */
 export function reportTraces(tasks: readonly Pick<Task, "numbers" | "target">[], texts: readonly string[]): TraceReport {
-  const parsed = parseTraces(tasks, texts);
+  if (tasks.length !== texts.length)
+    throw new SextantError("request", `countdown: ${tasks.length} tasks need as many responses, got ${texts.length}`);
+  const parsed = tasks.map((task, i) => ({ task, trace: parseTrace(task, texts[i]!) }));
   const attempts = parsed.flatMap(({ task: { target }, trace }) => trace.attempts.map((attempt): Judged => ({ ...attempt, target })));
   return {
     solved: shareOf(parsed, ({ task, trace }) => trace.answer === task.target),

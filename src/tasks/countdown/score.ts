@@ -2,21 +2,13 @@
  * @file Reading a model's search and judging it: is it in the format, is the answer right, and does each verdict say what is so? Texts may be
  * anything.
  */
-import { SextantError } from "../../base/errors.js";
 import { parseExpression, sameNumbers, valueOf } from "./expression.js";
 import type { Task } from "./task.js";
 
-/** Why an expression counts for nothing: it is none, takes other numbers than the task's, or a step of it is not a whole number below 2⁵³. */
-export type Problem = "no expression" | "other numbers" | "not whole";
-
 /** An attempt as written. */
 export interface Attempt {
-  /** The text in front of `=`. */
-  readonly expression: string;
   /** What the expression really gives; undefined where it is none, or does not use the task's numbers once each. */
   readonly value: number | undefined;
-  /** Why there is no value. */
-  readonly problem?: Problem;
   /** What the model says it gives. */
   readonly claimed: number;
   readonly verdict: "works" | "not";
@@ -32,7 +24,8 @@ export interface ParsedTrace {
 }
 
 const ANSWER = "answer ";
-const ATTEMPT = /^- (.{1,80}) = (-?\d{1,5}) \((this works|not \d{1,4})\)$/;
+/** An attempt: expression, claimed value, verdict. */
+export const ATTEMPT = /^- (.{1,80}) = (-?\d{1,5}) \((this works|not \d{1,4})\)$/;
 
 /** A response as attempts and an answer. */
 export function parseTrace(task: Pick<Task, "numbers" | "target">, text: string): ParsedTrace {
@@ -49,22 +42,19 @@ export function parseTrace(task: Pick<Task, "numbers" | "target">, text: string)
   const ends = attempts.at(-1)?.verdict === "works" && attempts.slice(0, -1).every(({ verdict }) => verdict === "not");
   return {
     attempts,
-    answer: isAnswered ? reached(task, last.slice(ANSWER.length)).value : undefined,
+    answer: isAnswered ? reached(task, last.slice(ANSWER.length)) : undefined,
     inFormat: closes && isAnswered && onlyAttempts && ends,
   };
 }
 
 function attemptFrom(task: Pick<Task, "numbers">, [, expression = "", claimed = "", verdict = ""]: RegExpExecArray): Attempt {
-  return { expression, ...reached(task, expression), claimed: Number(claimed), verdict: verdict === "this works" ? "works" : "not" };
+  return { value: reached(task, expression), claimed: Number(claimed), verdict: verdict === "this works" ? "works" : "not" };
 }
 
 /** What an expression gives that uses each of the numbers once. */
-function reached({ numbers }: Pick<Task, "numbers">, text: string): { value: number | undefined; problem?: Problem } {
+function reached({ numbers }: Pick<Task, "numbers">, text: string): number | undefined {
   const expression = parseExpression(text);
-  if (!expression) return { value: undefined, problem: "no expression" };
-  if (!sameNumbers(expression.numbers, numbers)) return { value: undefined, problem: "other numbers" };
-  const value = valueOf(expression);
-  return value === undefined ? { value, problem: "not whole" } : { value };
+  return expression && sameNumbers(expression.numbers, numbers) ? valueOf(expression) : undefined;
 }
 
 /** 1 for a right answer in the format, 0.1 for the format alone, 0 otherwise (after the reward of TinyZero's CountDown). */
@@ -87,19 +77,9 @@ export interface Scores {
   readonly misses: { readonly all: number; readonly called: number };
 }
 
-/** Each task with its response, read. */
-export function parseTraces<T extends Pick<Task, "numbers" | "target">>(
-  tasks: readonly T[],
-  texts: readonly string[],
-): { task: T; trace: ParsedTrace }[] {
-  if (tasks.length !== texts.length)
-    throw new SextantError("request", `countdown: ${tasks.length} tasks need as many responses, got ${texts.length}`);
-  return tasks.map((task, i) => ({ task, trace: parseTrace(task, texts[i]!) }));
-}
-
-/** What a model's responses to tasks are worth, one response a task. */
+/** What a model's responses to tasks are worth. */
 export function scoreTraces(tasks: readonly Pick<Task, "numbers" | "target">[], texts: readonly string[]): Scores {
-  const parsed = parseTraces(tasks, texts);
+  const parsed = tasks.map((task, i) => ({ task, trace: parseTrace(task, texts[i] ?? "") }));
   const attempts = parsed.flatMap(({ task, trace }) => trace.attempts.map((attempt) => ({ ...attempt, target: task.target })));
   const hits = attempts.filter(({ claimed, target }) => claimed === target);
   const misses = attempts.filter(({ claimed, target }) => claimed !== target);

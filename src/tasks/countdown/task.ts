@@ -29,8 +29,8 @@ export function taskOptions(options: TaskOptions = {}): Required<TaskOptions> {
   if (counts.length === 0 || !counts.every((count) => isWhole(count, 2, 6)))
     throw bad(`counts must be whole numbers from 2 to 6, got ${counts.join(", ")}`);
   if (operators.length === 0 || !operators.every((one) => OPERATORS.includes(one))) throw bad("operators must be some of + - * /");
-  if (!isWhole(largestNumber, 2, 999)) throw bad(`largestNumber must be a whole number from 2 to 999, got ${largestNumber}`);
-  if (!isWhole(largestTarget, 1, 9999)) throw bad(`largestTarget must be a whole number from 1 to 9999, got ${largestTarget}`);
+  if (!isWhole(largestNumber, 2, 999)) throw bad(`largestNumber must be 2 to 999, got ${largestNumber}${onlyWhole(largestNumber)}`);
+  if (!isWhole(largestTarget, 1, 9999)) throw bad(`largestTarget must be 1 to 9999, got ${largestTarget}${onlyWhole(largestTarget)}`);
   return { counts, operators, largestNumber, largestTarget };
 }
 
@@ -38,12 +38,17 @@ function isWhole(value: number, least: number, most: number): boolean {
   return Number.isInteger(value) && value >= least && value <= most;
 }
 
+/** What an error adds where a value lies between whole numbers. */
+function onlyWhole(value: number): string {
+  return Number.isFinite(value) && !Number.isInteger(value) ? ", which is no whole number" : "";
+}
+
 function bad(problem: string): SextantError {
   return new SextantError("usage", `countdown: ${problem}`);
 }
 
-/** Draws until a task is given up; of the usual settings, one draw in two makes a task, one in thirty a held-out one. */
-const MOST_DRAWS = 200_000;
+/** Draws until a task is given up; of numbers up to 12, one draw in 2 makes a task and one in 35 a held-out one, up to 30 one in 3 and one in 45. */
+const MOST_DRAWS = 50_000;
 
 /** A task; with `held` only those that are held out, or only those that are not. Settings with which none is found are refused. */
 export function makeTask(random: Random, options: TaskOptions = {}, held?: boolean): Task {

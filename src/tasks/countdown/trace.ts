@@ -39,9 +39,7 @@ export function answerOf(expression: Expression): string {
 
 /** A search: some wrong attempts, no two alike, then the solution and the answer. Fewer than were drawn where the task has no more of them. */
 export function writeSearch(random: Random, { numbers, target, solution }: Task, options: TraceOptions = {}): string {
-  const { mostWrong = 4 } = options;
-  if (!(Number.isInteger(mostWrong) && mostWrong >= 0 && mostWrong <= MOST_WRONG))
-    throw new SextantError("usage", `countdown: mostWrong must be a whole number from 0 to ${MOST_WRONG}, got ${mostWrong}`);
+  const mostWrong = wrongLimit(options);
   const { operators } = taskOptions(options);
   const wrong = Math.floor(random() * (mostWrong + 1));
   const seen = new Set<string>();
@@ -54,6 +52,11 @@ export function writeSearch(random: Random, { numbers, target, solution }: Task,
     text += attemptOf(attempt, value, target);
   }
   return text + attemptOf(solution, target, target) + answerOf(solution);
+}
+
+function wrongLimit({ mostWrong = 4 }: TraceOptions): number {
+  if (Number.isInteger(mostWrong) && mostWrong >= 0 && mostWrong <= MOST_WRONG) return mostWrong;
+  throw new SextantError("usage", `countdown: mostWrong must be a whole number from 0 to ${MOST_WRONG}, got ${mostWrong}`);
 }
 
 /** The solution with one operator changed or two numbers exchanged: what a search near the goal looks like. */

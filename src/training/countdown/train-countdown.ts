@@ -105,7 +105,7 @@ async function learnFromReward({ recipe, options, spec, parameters }: Run, start
       step,
       steps,
       source: prompts(recipe, tasks),
-      schedule: { peak: rate, decay: "constant", warmUp: 5, steps },
+      schedule: { peak: rate, decay: "constant", warmUp: Math.min(5, steps), steps },
     });
   } finally {
     await step.close();
