@@ -17,6 +17,11 @@ export const WHOLE_INPUTS = {
   picked: "picked",
 } as const;
 
+/** The name of a layer's mask among the inputs: layers whose windows differ need masks of their own. */
+export function maskInput({ layers }: ModelSpec, layer: number): string {
+  return `mask_${must(layers[layer], `layer ${layer}`).attention.window ?? "all"}`;
+}
+
 /** The builder with a whole model in it, and the logits of the picked rows: row, vocab. */
 export function buildWhole(spec: ModelSpec): { readonly g: GraphBuilder; readonly logits: Value } {
   const g = new GraphBuilder();
@@ -25,7 +30,8 @@ export function buildWhole(spec: ModelSpec): { readonly g: GraphBuilder; readonl
   let stream = must(embedded.get(STREAM.embedded), "the embedded stream");
   for (const layer of spec.layers.keys()) {
     const resid = op.reshape(g, stream, shape, ["batch", "pos", "d_model"]);
-    const block = g.splice(buildBlock(spec, layer), `block_${layer}/`, { [STREAM.in]: resid });
+    const mask = g.input(maskInput(spec, layer), ["batch", "one", "query", "key"]);
+    const block = g.splice(buildBlock(spec, layer), `block_${layer}/`, { [STREAM.in]: resid, mask });
     stream = must(block.get("resid_post"), `the stream behind block ${layer}`);
   }
   const picked = g.input(WHOLE_INPUTS.picked, ["row", "one"], "int64");
@@ -36,8 +42,11 @@ export function buildWhole(spec: ModelSpec): { readonly g: GraphBuilder; readonl
   return { g, logits: must(end.get("logits"), "logits") };
 }
 
-/** Lookups of rows in weights, by the id of their result: which weight, and which input says the rows. */
+/** Lookups of rows in weights that an input says, by the id of their result: which weight, and which input. */
 export function lookupsOf(graph: Graph): ReadonlyMap<string, { readonly weight: string; readonly indices: string }> {
-  const found = graph.nodes.filter(({ op: name, inputs: [table = ""] }) => name === "Gather" && graph.weights.has(table));
+  const fed = new Set(graph.inputs.map(({ id }) => id));
+  const found = graph.nodes.filter(
+    ({ op: name, inputs: [table = "", rows = ""] }) => name === "Gather" && graph.weights.has(table) && fed.has(rows),
+  );
   return new Map(found.map(({ inputs: [weight = "", indices = ""], outputs: [id = ""] }) => [id, { weight, indices }] as const));
 }

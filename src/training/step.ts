@@ -7,7 +7,7 @@ import { sizeOf } from "../base/tensor.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
 import type { Graph, Weight } from "../graph/graph.js";
 import type { ModelSpec } from "../models/spec.js";
-import { WHOLE_INPUTS } from "../models/whole.js";
+import { maskInput, WHOLE_INPUTS } from "../models/whole.js";
 import { embeddingFeeds, makePass, PassInputs } from "../runtime/pass.js";
 import { openSession, type Feed, type Held, type Place, type Session } from "../runtime/session.js";
 import type { WeightFiles } from "../runtime/weight-files.js";
@@ -179,7 +179,10 @@ class GraphStep implements ModelStep {
     const pass = makePass(batch.tokens);
     const inputs = new PassInputs(this.#spec, pass);
     const feeds: Record<string, Feed> = { ...embeddingFeeds(pass) };
-    for (const layer of this.#spec.layers.keys()) Object.assign(feeds, inputs.of(layer));
+    for (const layer of this.#spec.layers.keys()) {
+      const { mask, ...rest } = inputs.of(layer);
+      Object.assign(feeds, rest, { [maskInput(this.#spec, layer)]: mask });
+    }
     const dims = [counted.length, 1];
     const whole = (values: readonly number[]): BigInt64Array => BigInt64Array.from(values, BigInt);
     feeds[WHOLE_INPUTS.shape] = { data: whole([batch.tokens.length, pass.width, this.#spec.dModel]), dims: [3] };

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { must } from "../../src/base/errors.js";
 import { seededRandom } from "../../src/base/random.js";
-import { WHOLE_INPUTS, buildWhole } from "../../src/models/whole.js";
+import { WHOLE_INPUTS, buildWhole, maskInput } from "../../src/models/whole.js";
 import { readSpec } from "../../src/runtime/load.js";
 import { embeddingFeeds, makePass, PassInputs } from "../../src/runtime/pass.js";
 import { readGolden } from "../reference/golden.js";
@@ -30,7 +30,9 @@ describe.each(readdirSync(variants))("%s", (name) => {
     const graph = g.finish();
     const pass = makePass(golden.tokens);
     const inputs = new PassInputs(spec, pass);
-    const blocks = [...spec.layers.keys()].flatMap((layer) => Object.entries(inputs.of(layer)));
+    const blocks = [...spec.layers.keys()].flatMap((layer) =>
+      Object.entries(inputs.of(layer)).map(([id, feed]) => [id === "mask" ? maskInput(spec, layer) : id, feed] as const),
+    );
     const fed = [...Object.entries(embeddingFeeds(pass)), ...blocks].map(([id, feed]) => [id, asNdArray(feed)] as const);
     const count = golden.tokens.length * pass.width;
     const feeds = new Map([

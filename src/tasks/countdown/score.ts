@@ -57,11 +57,15 @@ function reached({ numbers }: Pick<Task, "numbers">, text: string): number | und
   return expression && sameNumbers(expression.numbers, numbers) ? valueOf(expression) : undefined;
 }
 
-/** 1 for a right answer in the format, 0.1 for the format alone, 0 otherwise (after the reward of TinyZero's CountDown). */
+/**
+ * 1 for a right answer in the format, 0.1 for the format alone, 0 otherwise (after the reward of TinyZero's CountDown). Two demands are added: verdicts must
+ * follow from the values beside them, and the attempt that is said to work must really do so.
+ */
 export function reward(task: Pick<Task, "numbers" | "target">, text: string): number {
-  const { answer, inFormat } = parseTrace(task, text);
-  if (!inFormat) return 0;
-  return answer === task.target ? 1 : 0.1;
+  const { attempts, answer, inFormat } = parseTrace(task, text);
+  const isConsistent = attempts.every(({ claimed, verdict }) => (claimed === task.target) === (verdict === "works"));
+  if (!inFormat || !isConsistent) return 0;
+  return answer === task.target && attempts.at(-1)?.value === task.target ? 1 : 0.1;
 }
 
 /** Counts over many responses; `share`s follow by division. */

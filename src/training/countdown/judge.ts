@@ -2,7 +2,7 @@
 import { decodeIds, TOKENS } from "../../tasks/countdown/vocabulary.js";
 import { scoreTraces, verificationAccuracy, type Scores } from "../../tasks/countdown/score.js";
 import type { Task } from "../../tasks/countdown/task.js";
-import { taskAt } from "../../tasks/countdown/rows.js";
+import { distinctTasks } from "../../tasks/countdown/rows.js";
 import { rollOut } from "../rollout.js";
 import type { Parameters } from "../step-types.js";
 import { filesOf, MOST_NEW, type CountdownRecipe } from "./recipe.js";
@@ -12,9 +12,9 @@ export function textOf(written: readonly number[]): string | undefined {
   return written.at(-1) === TOKENS.eos ? decodeIds(written) : undefined;
 }
 
-/** Tasks that training never meets, from a seed of their own. */
+/** Tasks that training never meets, from a seed of their own, no two alike. */
 export function heldOutTasks({ seed, task }: CountdownRecipe, count: number): { task: Task; tokens: readonly number[] }[] {
-  return Array.from({ length: count }, (_, index) => taskAt(seed + 1_000_003, index, task, true));
+  return distinctTasks(seed + 1_000_003, count, task, true);
 }
 
 /** Scores of greedy searches on held-out tasks, and the searches. A search without an end counts as nothing. */

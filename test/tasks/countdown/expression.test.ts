@@ -50,7 +50,9 @@ describe("the value of an expression", () => {
 describe("the text of an expression", () => {
   test("is read back as it was", () => {
     fc.assert(
-      fc.property(expressions, (expression) => expect(parseExpression(textOf(expression))).toEqual(expression)),
+      fc.property(expressions, (expression) => {
+        expect(parseExpression(textOf(expression))).toEqual(expression);
+      }),
       { seed: 12, numRuns: 300 },
     );
   });

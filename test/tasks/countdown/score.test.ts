@@ -32,7 +32,8 @@ describe("a search in the format, but wrong, is worth a tenth", () => {
     ["a number twice",                "- 6 + 6 + 6 = 18 (this works)\nanswer 6 + 6 + 6\n"],
     ["one number too many",           "- 3 * 4 + 6 + 0 = 18 (this works)\nanswer 3 * 4 + 6 + 0\n"],
     ["the target itself",             "- 18 = 18 (this works)\nanswer 18\n"],
-    ["a division with a rest",        "- 4 / 3 * 6 = 8 (this works)\nanswer 4 / 3 * 6\n"],
+    ["a division with a rest",        "- 4 / 3 * 6 = 18 (this works)\nanswer 4 / 3 * 6\n"],
+    ["a right answer, but another attempt that is said to work", "- 3 + 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6\n"],
     ["an equation as answer",         "- 3 * 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6 = 18\n"],
     ["code",                          "- 3 * 4 + 6 = 18 (this works)\nanswer eval(18)\n"],
   ])("%s", (_, text) => {
@@ -58,6 +59,8 @@ describe("a search out of the format is worth nothing", () => {
     ["two that work",                 "- 3 * 4 + 6 = 18 (this works)\n- 3 * 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6\n"],
     ["another target in a verdict",   GOOD.replace("not 18", "not 17")],
     ["a verdict with a nought before", GOOD.replace("not 18", "not 018")],
+    ["said to work, with another value", "- 3 * 4 + 6 = 17 (this works)\nanswer 3 * 4 + 6\n"],
+    ["the target, said not to be it", `- 3 * 4 + 6 = 18 (not 18)\n${GOOD}`],
     ["carriage returns",              GOOD.replaceAll("\n", "\r\n")],
     ["a verdict of its own",          GOOD.replace("this works", "works")],
     ["an attempt that is too long",   GOOD.replace("3 + 4 + 6 =", `${"3 + ".repeat(30)}3 =`)],
@@ -107,9 +110,31 @@ describe("scores of many searches", () => {
 
 describe("any text", () => {
   const pieces = fc.constantFrom(
-    ...["- ", " = ", "3", "4", "6", "18", " + ", " * ", " - ", " / ", "(this works)", "(not 18)", " ", "\n", "answer ", "-", "(", ")", "\r", "\u2028"],
+    "- ",
+    " = ",
+    "3",
+    "4",
+    "6",
+    "18",
+    " + ",
+    " * ",
+    " - ",
+    " / ",
+    "(this works)",
+    "(not 18)",
+    " ",
+    "\n",
+    "answer ",
+    "-",
+    "(",
+    ")",
+    "\r",
+    "\u2028",
   );
-  const texts = fc.oneof(fc.string(), fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join("")));
+  const texts = fc.oneof(
+    fc.string(),
+    fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join("")),
+  );
 
   test("is worth 0, a tenth or 1, and counts agree with one another", () => {
     fc.assert(
