@@ -2,7 +2,8 @@
 import { dirname } from "node:path";
 import { SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
-import { isThere } from "../formats/files.js";
+import { isThere, resolveReal } from "../formats/files.js";
+import { fingerprintOf } from "../formats/journal.js";
 import { isJsonObject, readJson, type JsonObject } from "../formats/json.js";
 import { writePeft } from "../formats/peft.js";
 import { loadTokenizer, type Tokenizer } from "../formats/tokenizer.js";
@@ -61,6 +62,7 @@ export async function runLora(call: TrainCall): Promise<Output> {
       tokenizer: tokenizerIn(base),
       model: { config: adapted.config as unknown as JsonObject },
       folder: saved,
+      adapting: { rank, alpha, targets, base: resolveReal(base) },
     });
     writePeft(out!, { ...adapted.config, baseModel: base }, tensorsOf(step));
     return said(call, history, { adapter: out! });
@@ -75,10 +77,12 @@ interface Learning {
   readonly tokenizer: Tokenizer | undefined;
   readonly model: ModelFiles;
   readonly folder?: string;
+  /** What an adapter is of. */
+  readonly adapting?: Readonly<Record<string, unknown>>;
 }
 
-async function learn(call: TrainCall, { step, spec, tokenizer, model, folder }: Learning): Promise<History> {
-  const { data, out, rows, rate, "held-out": share, steps = STEPS, seed = 0, rank, alpha, targets } = call.options;
+async function learn(call: TrainCall, { step, spec, tokenizer, model, folder, adapting = {} }: Learning): Promise<History> {
+  const { data, out, rows, rate, "held-out": share, steps = STEPS, seed = 0 } = call.options;
   if (data === undefined) throw usage("this training needs --data");
   try {
     const longest = spec.context?.length;
@@ -86,7 +90,7 @@ async function learn(call: TrainCall, { step, spec, tokenizer, model, folder }: 
     const { training, heldOut } = holdOut(samples, { share, seed });
     const { history } = await train({
       step,
-      source: listSource(training, { rows, seed }),
+      source: listSource(training, { rows, seed, fingerprint: fingerprintOf(samples) }),
       optimiser: makeAdamW(step.parameters),
       schedule: { peak: rate, steps, warmUp: Math.min(Math.ceil(steps / 20), 100), floor: 0.1 },
       steps,
@@ -99,7 +103,7 @@ async function learn(call: TrainCall, { step, spec, tokenizer, model, folder }: 
         folder: folder ?? out!,
         every: Math.max(Math.ceil(steps / 10), 1),
         model,
-        settings: { seed, rank, alpha, targets },
+        settings: { seed, heldOut: share, ...adapting },
         resume: "same",
       },
       onProgress: reporter(call, { part: "training", steps, every: Math.max(Math.ceil(steps / 20), 1) }),

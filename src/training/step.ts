@@ -100,8 +100,10 @@ class GraphStep implements ModelStep {
   }
 
   async close(): Promise<void> {
-    for (const opened of [this.#train, this.#forward]) if (opened) await (await opened).session.close();
+    const all = [this.#train, this.#forward];
     this.#train = this.#forward = undefined;
+    // One that could not be opened has said so to whoever wanted it.
+    for (const opened of await Promise.allSettled(all)) if (opened.status === "fulfilled") await opened.value?.session.close();
   }
 
   get #loss(): LossSpec {

@@ -30,7 +30,7 @@ export const COUNTDOWN: CountdownRecipe = {
   task: { counts: [3, 4], operators: ["+", "-", "*", "/"], largestNumber: 12, largestTarget: 99, mostWrong: 5 },
   model: { layers: 4, dModel: 160, heads: 5, dMlp: 432 },
   imitation: { steps: 3000, rows: 32, peak: 2e-3, warmUp: 100 },
-  reward: { steps: 40, prompts: 16, group: 8, rate: 2e-4, clip: 0.2, kl: 0.01 },
+  reward: { steps: 40, prompts: 16, group: 8, rate: 4e-5, clip: 0.2, kl: 0.02 },
   evaluation: { tasks: 128, every: 1000 },
 };
 

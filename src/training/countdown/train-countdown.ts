@@ -92,7 +92,7 @@ async function learnFromReward({ recipe, options, spec, parameters }: Run, start
         model: filesOf(recipe),
         maxNew: MOST_NEW,
         temperature: 1,
-        seed: recipe.seed,
+        seed: seedOf(recipe.seed, prompts),
         signal: options.signal,
         ...threadsOf(options),
       }),
@@ -138,12 +138,17 @@ function common(
       folder: `${folder}/${part}`,
       every: part === "imitation" ? 200 : 10,
       model: filesOf(recipe),
-      settings: { recipe, part },
+      settings: { recipe: settingsFor(part, recipe), part },
       resume: "same",
     },
     onProgress: (event) => onEvent?.(part, event),
     ...(signal && { signal }),
   };
+}
+
+/** Of the recipe, what the course of a part depends on: what is changed for the second part lets the first one stand. */
+function settingsFor(part: CountdownPart, { seed, task, model, imitation, reward: rewarded }: CountdownRecipe): object {
+  return { seed, task, model, imitation, ...(part === "reward" && { reward: rewarded }) };
 }
 
 /** Searches to imitate, in batches of rows of like length: less is spent on padding. */
@@ -172,6 +177,11 @@ function prompts({ seed, task, reward: { prompts: count } }: CountdownRecipe, ta
       return { tokens: made.map(({ tokens }) => tokens) };
     },
   };
+}
+
+/** A seed of its own for each step: it follows from the prompts, which no two steps share. */
+function seedOf(seed: number, prompts: readonly (readonly number[])[]): number {
+  return prompts.flat().reduce((mixed, token) => (Math.imul(mixed, 31) + token) >>> 1, seed);
 }
 
 function threadsOf({ threads }: CountdownOptions): { threads?: number } {
