@@ -97,6 +97,8 @@ export { keepOneIn, leaveOneOut, meanActivations, resampled, type Component, typ
 export { logSumExp } from "./base/log-sum-exp.js";
 export { standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
 
+export { integratedGradients, type IntegratedRequest, type IntegratedResult } from "./analyses/gradients/integrated.js";
+export { gradientTimesActivation } from "./analyses/gradients/gradient-times-activation.js";
 export { fitProbe } from "./analyses/probes/fit.js";
 export { directionOf, probabilitiesWithProbe, scoreWithProbe, type DirectionChoice } from "./analyses/probes/apply.js";
 export { fitSparseProbes, type SparseProbe, type SparseRequest, type SparseResult } from "./analyses/probes/sparse.js";
@@ -129,6 +131,9 @@ export { mergeAdapter } from "./runtime/merge-adapter.js";
 export { WeightFiles } from "./runtime/weight-files.js";
 
 // CountDown, a task with a search that verifies itself.
+export { distinctTasks, trainingRows } from "./tasks/countdown/rows.js";
+export { reportTraces, type TraceReport } from "./tasks/countdown/report.js";
+export { explainAttempts } from "./tasks/countdown/explain.js";
 export { isHeldOut, makeTask, type Task, type TaskOptions } from "./tasks/countdown/task.js";
 export { promptOf, writeSearch, type TraceOptions } from "./tasks/countdown/trace.js";
 export { parseTrace, reward, scoreTraces, verificationAccuracy, type ParsedTrace, type Scores } from "./tasks/countdown/score.js";

@@ -100,10 +100,10 @@ class GraphStep implements ModelStep {
   }
 
   async close(): Promise<void> {
-    const all = [this.#train, this.#forward];
+    const all = [this.#train, this.#forward].filter((opened) => opened !== undefined);
     this.#train = this.#forward = undefined;
     // One that could not be opened has said so to whoever wanted it.
-    for (const opened of await Promise.allSettled(all)) if (opened.status === "fulfilled") await opened.value?.session.close();
+    for (const opened of await Promise.allSettled(all)) if (opened.status === "fulfilled") await opened.value.session.close();
   }
 
   get #loss(): LossSpec {

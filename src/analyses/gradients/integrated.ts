@@ -43,27 +43,50 @@ export interface IntegratedResult {
 
 /** The integrated gradients of a metric at one address. */
 export async function integratedGradients(model: Model, request: IntegratedRequest, options: RunOptions = {}): Promise<IntegratedResult> {
-  const { tokens, of, at = "embed", baseline = "zero", steps = 32, rule = "gauss", edits = [], rows = 64 } = request;
-  if (!Number.isInteger(steps) || steps < 1 || steps > 1024)
-    throw new SextantError("request", `steps must be a whole number from 1 to 1024, got ${steps}`);
+  const { tokens, at = "embed", baseline = "zero", edits = [] } = request;
+  const nodes = [...nodesOf(request), { place: 0, weight: 0 }, { place: 1, weight: 0 }];
   const { address } = placeOf(model, at);
   const read = await model.forward({ tokens, read: [address], edits, logits: false }, options);
   const own = must(read.activations[address], address) as Tensor<Float32Array>;
   const from = baseline === "zero" ? new Float32Array(own.data.length) : sameShape(baseline, own).data;
-  const nodes = [...(rule === "gauss" ? gaussNodes(steps) : midpoints(steps)), { place: 0, weight: 0 }, { place: 1, weight: 0 }];
+  const { sum, ends } = await alongTheWay(model, request, { address, own, from, nodes }, options);
+  const data = Float32Array.from(sum, (slope, unit) => slope * (own.data[unit]! - from[unit]!));
+  const [values, baselines] = [must(ends.get(1), "the end"), must(ends.get(0), "the beginning")];
+  const size = data.length / tokens.length;
+  const added = values.map((_, row) => data.subarray(row * size, (row + 1) * size).reduce((total, part) => total + part, 0));
+  const gaps = added.map((total, row) => total - (values[row]! - baselines[row]!));
+  return { at: address, attributions: tensor(data, own.shape, own.axes), values, baselines, gaps };
+}
+
+function nodesOf({ steps = 32, rule = "gauss" }: IntegratedRequest): Node[] {
+  if (!Number.isInteger(steps) || steps < 1 || steps > 1024)
+    throw new SextantError("request", `steps must be a whole number from 1 to 1024, got ${steps}`);
+  return rule === "gauss" ? gaussNodes(steps) : midpoints(steps);
+}
+
+interface Way {
+  readonly address: string;
+  readonly own: Tensor<Float32Array>;
+  readonly from: Float32Array;
+  readonly nodes: readonly Node[];
+}
+
+/** The weighted sum of the slopes, and the metric at both ends. */
+async function alongTheWay(
+  model: Model,
+  { tokens, of, edits = [], rows = 64 }: IntegratedRequest,
+  { address, own, from, nodes }: Way,
+  options: RunOptions,
+): Promise<{ sum: Float64Array; ends: ReadonlyMap<number, readonly number[]> }> {
   const sum = new Float64Array(own.data.length);
   const ends = new Map<number, readonly number[]>();
   const together = Math.max(1, Math.floor(rows / tokens.length));
   for (let first = 0; first < nodes.length; first += together) {
     const part = nodes.slice(first, first + together);
-    const value = onTheWay(own, from, part);
+    const held = edits.map((edit) => repeated(edit, tokens.length, part.length));
+    const set: Edit = { at: address, op: "set", value: onTheWay(own, from, part) };
     const run = await model.gradient(
-      {
-        tokens: part.flatMap(() => tokens),
-        of: repeatMetric(of, part.length),
-        at: [address],
-        edits: [...edits.map((edit) => repeated(edit, tokens.length, part.length)), { at: address, op: "set", value }],
-      },
+      { tokens: part.flatMap(() => tokens), of: repeatMetric(of, part.length), at: [address], edits: [...held, set] },
       options,
     );
     const slopes = must(run.gradients[address], address).data;
@@ -73,13 +96,7 @@ export async function integratedGradients(model: Model, request: IntegratedReque
     });
     options.onProgress?.({ stage: "points", done: Math.min(first + together, nodes.length), total: nodes.length });
   }
-  const data = Float32Array.from(sum, (slope, unit) => slope * (own.data[unit]! - from[unit]!));
-  const [values, baselines] = [must(ends.get(1), "the end"), must(ends.get(0), "the beginning")];
-  const size = data.length / tokens.length;
-  const gaps = values.map(
-    (value, row) => data.subarray(row * size, (row + 1) * size).reduce((total, part) => total + part, 0) - (value - baselines[row]!),
-  );
-  return { at: address, attributions: tensor(data, own.shape, own.axes), values, baselines, gaps };
+  return { sum, ends };
 }
 
 function placeOf(model: Model, at: string): { address: string } {
