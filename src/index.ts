@@ -97,6 +97,18 @@ export { keepOneIn, leaveOneOut, meanActivations, resampled, type Component, typ
 export { logSumExp } from "./base/log-sum-exp.js";
 export { standingOf, topTokens, type TokenStanding } from "./analyses/probabilities.js";
 
+export { circuitGraph, edgeNames, edgesNamed, groupedScores, nodeNames, type CircuitGraph } from "./analyses/circuits/graph.js";
+export { edgeScores, type EdgeScoreRequest, type EdgeScores } from "./analyses/circuits/edge-scores.js";
+export { largestEdges, type EdgeFinding } from "./analyses/circuits/edge-findings.js";
+export { runCircuits, type CircuitRunRequest, type CircuitRuns } from "./analyses/circuits/run-circuit.js";
+export { circuitsBySize, MIB_SHARES, pruneCircuit, reachable, type PruneRequest } from "./analyses/circuits/prune.js";
+export { faithfulnessCurve, type CurveRequest, type FaithfulnessCurve } from "./analyses/circuits/faithfulness.js";
+export { circuitJson, readCircuitJson, type CircuitFile } from "./analyses/circuits/circuit-json.js";
+export { attributionPatch, type Attribution, type AttributionRequest } from "./analyses/circuits/attribution.js";
+export { attributeAttention, type AttentionRequest } from "./analyses/circuits/attention.js";
+export { gradDrop } from "./analyses/circuits/grad-drop.js";
+export { compareScores, type ScoreAgreement } from "./analyses/circuits/compare.js";
+export type { CircuitMetric, CircuitPair, Direction } from "./analyses/circuits/pairs.js";
 export { integratedGradients, type IntegratedRequest, type IntegratedResult } from "./analyses/gradients/integrated.js";
 export { gradientTimesActivation } from "./analyses/gradients/gradient-times-activation.js";
 export { fitProbe } from "./analyses/probes/fit.js";

@@ -57,7 +57,7 @@ export class Engine {
   readonly finalNorm: Stage | undefined;
   readonly unembedding: Stage;
   readonly #headOut: readonly Stage[];
-  readonly #prefix = new Map<string, Stage>();
+  readonly #kept = new Map<string, Stage>();
   readonly #stage: (graphOf: ConstructorParameters<typeof Stage>[0]) => Stage;
 
   /** `weightLimit`: most bytes of weights that open sessions may hold. */
@@ -77,7 +77,7 @@ export class Engine {
   /** Every stage once; some hold no session yet. */
   stages(): Stage[] {
     const ends = [this.embedding, ...(this.finalNorm ? [this.finalNorm] : []), this.unembedding];
-    return [...ends, ...this.blocks, ...this.#headOut, ...this.#prefix.values()];
+    return [...ends, ...this.blocks, ...this.#headOut, ...this.#kept.values()];
   }
 
   /** Attention over variants of a row (`prefix-attention.ts`); one stage for all layers whose attention is alike. */
@@ -85,10 +85,13 @@ export class Engine {
     const { attention } = must(this.spec.layers[layer], `layer ${layer}`);
     const { heads, kvHeads, dHead, scale, softcap, alibi, sinks } = attention;
     const key = JSON.stringify([kinds, heads, kvHeads, dHead, scale, softcap, alibi, sinks]);
-    const known = this.#prefix.get(key);
-    if (known) return known;
-    const made = this.#stage(() => buildPrefixAttention(attention, kinds));
-    this.#prefix.set(key, made);
+    return this.keptStage(key, () => buildPrefixAttention(attention, kinds));
+  }
+
+  /** A stage for a graph that only some analyses need, kept under a key of theirs. */
+  keptStage(key: string, graphOf: ConstructorParameters<typeof Stage>[0]): Stage {
+    const made = this.#kept.get(key) ?? this.#stage(graphOf);
+    this.#kept.set(key, made);
     return made;
   }
 

@@ -21,6 +21,8 @@ import type {
   PausedRun,
   RunOptions,
 } from "./model.js";
+import { pullNode, runNode } from "./circuit/nodes.js";
+import type { NodePull, NodeRequest } from "./circuit/request.js";
 import type { GradientRequest, GradientResult } from "./gradient/request.js";
 import { gradient } from "./gradient/run.js";
 import { pause, resume } from "./pause.js";
@@ -69,6 +71,14 @@ export class LocalModel implements Model {
       const result = await gradient(this.#runner, request, options);
       return { ...result, cost: { ms: performance.now() - start } };
     });
+  }
+
+  runNode(request: NodeRequest, options: RunOptions = {}): ReturnType<Model["runNode"]> {
+    return this.#inTurn(() => runNode(this.#runner, request, options));
+  }
+
+  pullNode(request: NodePull, options: RunOptions = {}): ReturnType<Model["pullNode"]> {
+    return this.#inTurn(() => pullNode(this.#runner, request, options));
   }
 
   forecast(request: ForwardRequest | GenerateRequest): Forecast {

@@ -5,6 +5,7 @@
 import type { Tensor } from "../base/tensor.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { Edit, ScheduledEdit } from "./edit.js";
+import type { NodeRunner } from "./circuit/request.js";
 import type { GradientRequest, GradientResult } from "./gradient/request.js";
 import type { SweepForecast, SweepOptions, SweepRequest, SweepResult } from "./sweep/request.js";
 
@@ -140,7 +141,7 @@ export interface GenerateOptions extends RunOptions {
 }
 
 /** A loaded model. */
-export interface Model {
+export interface Model extends NodeRunner {
   readonly spec: ModelSpec;
   forward(request: ForwardRequest, options?: RunOptions): Promise<ForwardResult>;
   generate(request: GenerateRequest, options?: GenerateOptions): Promise<GenerateResult>;

@@ -83,13 +83,19 @@ export class Stage {
    * The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. With `only`, no named
    * value is computed but the stops and these: each output of a graph is an array of its own to be filled. `flat` are names of values whose
    * last axes nobody needs apart: they, and what is seen with the same axes, are had without a copy where they are views of another value.
+   * `inside` are names of values that must be part of the computation without a cut there.
    */
-  chain(stops: readonly (readonly string[])[], only?: readonly string[], flat: readonly string[] = []): Chain {
+  chain(
+    stops: readonly (readonly string[])[],
+    only?: readonly string[],
+    flat: readonly string[] = [],
+    inside: readonly string[] = [],
+  ): Chain {
     const keys = stops.map((names) => names.join("+"));
-    const name = `${only ? `${only.join("+")}=${flat.join("+")}` : ""};${keys.join(",")}`;
+    const form = formFor([...stops.flat(), ...inside]);
+    const name = `${form.norms},${form.heads};${only ? `${only.join("+")}=${flat.join("+")}` : ""};${keys.join(",")}`;
     const known = this.#chains.get(name);
     if (known) return known;
-    const form = formFor(stops.flat());
     const whole = this.#graphOf(form);
     const graph = only ? pruneGraph(whole, [...stops.flat(), ...only]) : whole;
     const segments = cutGraph(graph, stops, [...graph.named.keys()]);

@@ -51,6 +51,8 @@ function disturbed(by: Disturbance, from: Model = model): Model {
     sweep: (request, options) => from.sweep(swept(request), options),
     forecastSweep: (request, options) => from.forecastSweep(request, options),
     gradient: (request, options) => from.gradient(request, options),
+    runNode: (request, options) => from.runNode(request, options),
+    pullNode: (request, options) => from.pullNode(request, options),
     close: () => from.close(),
   };
 }

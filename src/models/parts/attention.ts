@@ -116,7 +116,10 @@ function scoresOf(g: GraphBuilder, rotQ: Value, keys: Value, spec: AttentionSpec
     const ordered = op.transpose(g, grouped, [0, 2, 3, 1, 4], ["batch", "kv_head", "group", "query", "d_head"]);
     folded = op.reshape(g, ordered, [0, kvHeads, -1, dHead], ["batch", "kv_head", "group·query", "d_head"]);
   }
-  let scores: Value = op.matmulTransposed(g, folded, keys, { scale, axes: ["batch", "kv_head", "group·query", "key"] });
+  let scores: Value = op.matmulTransposed(g, folded, keys, {
+    scale,
+    axes: group === 1 ? EDGES : ["batch", "kv_head", "group·query", "key"],
+  });
   if (group !== 1) scores = op.reshape(g, scores, [0, heads, -1, 0], EDGES);
   if (spec.softcap !== undefined) scores = op.softcap(g, scores, spec.softcap);
   if (spec.alibi) {

@@ -18,13 +18,10 @@ import type { PreparedEdit } from "../prepare-edits.js";
 import type { Feed } from "../session.js";
 import type { Stage } from "../stage.js";
 import { ParameterSums } from "./parameters.js";
-import { readOut } from "./readout.js";
 import { placesOf, readyRequest, type Ready } from "./ready.js";
 import type { GradientRequest, GradientResult } from "./request.js";
 import { goBack, makeEdits, record, undoEdits, type Gradients, type MadeEdit, type Recorded } from "./tape.js";
-
-/** Points that only exist in a block whose graph is cut at them. */
-const ONLY_AS_STOP: ReadonlySet<string> = new Set<PointName>(["head_out", "ln1_scale", "ln2_scale", "final_scale"]);
+import { throughUnembedding } from "./unembedding.js";
 
 /** The gradients that a request asks for. */
 export async function gradient(runner: Runner, request: GradientRequest, options: RunOptions = {}): Promise<Omit<GradientResult, "cost">> {
@@ -141,10 +138,9 @@ class GradientRun {
     const readHere = reads.filter(isHere);
     const stops = new Map<string, PreparedEdit[]>();
     for (const edit of edits) if (isHere(edit.place)) stops.set(edit.place.point, [...(stops.get(edit.place.point) ?? []), edit]);
-    for (const { point } of [...at.filter(isHere), ...terms, ...readHere])
-      if (ONLY_AS_STOP.has(point) && !stops.has(point)) stops.set(point, []);
     const wanted = [...new Set([...readHere, ...terms].map(({ point }) => point as string)), result];
-    const recorded = await record(stage, { feeds, wanted, stops, pass, sizesAt: this.#sizesAt });
+    const asked = [...at.filter(isHere), ...terms].map(({ point }) => point);
+    const recorded = await record(stage, { feeds, wanted, stops, asked, pass, sizesAt: this.#sizesAt });
     for (const place of readHere) this.#collector.take(place.address, pass, must(recorded.made[place.point], place.address).data);
     for (const place of new Map(terms.map((term) => [term.address, term] as const)).values())
       this.#addValues(place, must(recorded.made[place.point], place.address).data as Float32Array);
@@ -212,31 +208,12 @@ class GradientRun {
     return result.input;
   }
 
-  /** The metric's part in the logits, and its gradient by the rows in front of the unembedding. */
+  /** The metric's part in the logits; gives its gradient by the rows in front of the unembedding. */
   async #throughUnembedding(rows: Float32Array): Promise<Float32Array | undefined> {
-    const { engine, spec } = this.#runner;
-    const { logitRows, pass, metric } = this.#ready;
-    if (logitRows.length === 0) return undefined;
-    const width = spec.dModel;
-    const places = logitRows.map(({ row, position }) => row * pass.width + position);
-    const picked = new Float32Array(places.length * width);
-    places.forEach((place, i) => picked.set(rows.subarray(place * width, (place + 1) * width), i * width));
-    const feeds = { [STREAM.in]: { data: picked, dims: [places.length, width] } };
-    const recorded = await record(engine.unembedding, { feeds, wanted: ["logits"], stops: new Map(), pass, sizesAt: this.#sizesAt });
-    const logits = must(recorded.made["logits"], "logits").data as Float32Array;
-    const read = readOut(metric, logits, { rows: logitRows, vocab: spec.vocabOut, batch: pass.rows.length, width: pass.width });
-    read.values.forEach((value, row) => (this.#values[row]! += value));
-    const link = must(recorded.chain[0], "the unembedding");
-    const id = must(link.graph.named.get("logits"), "logits");
-    const weights = [...link.graph.weights].filter(([, weight]) => this.#parameters.wants(weight));
-    const targets = [STREAM.in, ...weights.map(([key]) => key)];
-    const seeds = { [id]: { data: read.gradient, dims: [places.length, spec.vocabOut] } };
-    const found = await engine.unembedding.runBackward(link, recorded.live, { seeds, targets });
-    for (const [key, weight] of weights) this.#parameters.add(weight, found[key]?.data as Float32Array | undefined);
-    const grad = new Float32Array(rows.length);
-    const byRows = must(found[STREAM.in], "the gradient by the rows").data as Float32Array;
-    places.forEach((place, i) => grad.set(byRows.subarray(i * width, (i + 1) * width), place * width));
-    return grad;
+    if (this.#ready.logitRows.length === 0) return undefined;
+    const { values, gradient } = await throughUnembedding(rows, { runner: this.#runner, ready: this.#ready, parameters: this.#parameters });
+    values.forEach((value, row) => (this.#values[row]! += value));
+    return gradient;
   }
 
   /** One block back: the gradient by the stream in front of its edits. */

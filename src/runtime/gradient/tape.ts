@@ -37,18 +37,25 @@ export interface Recording {
   readonly wanted: readonly string[];
   /** Points to stop at, with the edits made there. */
   readonly stops: ReadonlyMap<string, readonly PreparedEdit[]>;
+  /** Points whose gradients will be wanted. */
+  readonly asked: readonly string[];
   readonly pass: Pass;
   readonly sizesAt: (edit: PreparedEdit) => AxisSizes;
 }
 
-/** Runs the stage, cut at the stops, and keeps what the way back needs. */
-export async function record(stage: Stage, { feeds, wanted, stops, pass, sizesAt }: Recording): Promise<Recorded> {
+/**
+ * Runs the stage, cut at the stops, and keeps what the way back needs. Without stops the way back is from what the graph was fed alone, and
+ * may be through the graph in another form than the one that ran.
+ */
+export async function record(stage: Stage, { feeds, wanted, stops, asked, pass, sizesAt }: Recording): Promise<Recorded> {
   const names = [...stops.keys()].toSorted((a, b) => POINT_NAMES.indexOf(a as PointName) - POINT_NAMES.indexOf(b as PointName));
-  const chain = stage.chain(names.map((name) => [name]));
+  const cuts = names.map((name) => [name]);
+  const chain = stage.chain(cuts, undefined, [], [...wanted, ...asked]);
+  const ahead = names.length === 0 ? stage.chain([], undefined, [], wanted) : chain;
   const live = new Map<string, Feed>(Object.entries(feeds));
   const made: Record<string, Held> = {};
   const edits = new Map<string, readonly MadeEdit[]>();
-  for (const [index, link] of chain.entries()) {
+  for (const [index, link] of ahead.entries()) {
     const wantedHere = new Map(
       wanted.flatMap((name) => (link.graph.named.has(name) ? [[link.graph.named.get(name)!, name] as const] : [])),
     );

@@ -91,15 +91,17 @@ describe.each(subjects)("$name", ({ folder, tokens }) => {
     const largest = scores.reduce((most, score) => Math.max(most, Math.abs(score)), 0);
     const runs = direction === "noise" ? [pair.clean, pair.corrupted] : [pair.corrupted, pair.clean];
     const layer = model.spec.layers.length - 1;
-    const head = model.spec.layers[layer]!.attention.heads - 1;
-    for (const side of ["q", "k", "v", ...(model.spec.layers[layer]!.mlp ? ["mlp" as const] : [])] as const) {
-      const slope = await slopeThrough(model, runs[0]!, { layer, side, head });
-      const receiver = side === "mlp" ? `m${layer}` : `a${layer}.h${head}<${side}>`;
-      for (const sender of ["input", "a0.h1", ...(model.spec.layers[0]!.mlp ? ["m0"] : [])]) {
+    const { attention, mlp } = model.spec.layers[layer]!;
+    const heads = [1, attention.heads - 1].flatMap((head) => (["q", "k", "v"] as const).map((side) => ({ layer, side, head })));
+    const senders = ["input", "a0.h1", ...(model.spec.layers[0]!.mlp ? ["m0"] : [])];
+    for (const receiver of [...heads, ...(mlp ? [{ layer, side: "mlp" as const, head: 0 }] : [])]) {
+      const slope = await slopeThrough(model, runs[0]!, receiver);
+      const to = receiver.side === "mlp" ? `m${layer}` : `a${layer}.h${receiver.head}<${receiver.side}>`;
+      for (const sender of senders) {
         const change = await changeOf(model, sender, runs);
         const theirs = change.reduce((sum, value, i) => sum + value * slope.data[i]!, 0);
-        const ours = scores[names.indexOf(`${sender}->${receiver}`)]!;
-        expect(Math.abs(ours - theirs), `${sender}->${receiver}: ${ours} against ${theirs}`).toBeLessThan(ROUNDING * largest);
+        const ours = scores[names.indexOf(`${sender}->${to}`)]!;
+        expect(Math.abs(ours - theirs), `${sender}->${to}: ${ours} against ${theirs}`).toBeLessThan(ROUNDING * largest);
       }
     }
   });

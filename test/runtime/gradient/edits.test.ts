@@ -124,6 +124,16 @@ describe("through edits", async () => {
     expect(Math.max(...inside.gradients["z.0"]!.data.map(Math.abs))).toBeGreaterThan(0);
   });
 
+  it("reads edges also where heads share no keys", async () => {
+    const plain = await shelf.open(fixture("gpt2-hub-names"));
+    const row = [rowsOf(5)[0]!];
+    const { activations } = await plain.forward({ tokens: row, read: ["pattern.1"], logits: false });
+    const { values, gradients } = await plain.gradient({ tokens: row, of: "pattern.1[0,4,2]", at: ["resid_pre.1", "pattern.1"] });
+    expect(values[0]).toBeCloseTo(activations["pattern.1"]!.data[4 * 5 + 2]!, 6);
+    expect(gradients["pattern.1"]!.data[4 * 5 + 2]).toBe(1);
+    expect(Math.max(...gradients["resid_pre.1"]!.data.map(Math.abs))).toBeGreaterThan(0);
+  });
+
   it("takes gradients that are handed in, also at the logits", async () => {
     const model = await shelf.open(FOLDER);
     const at = ["resid_pre.1"];
