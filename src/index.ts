@@ -109,6 +109,16 @@ export { attributeAttention, type AttentionRequest } from "./analyses/circuits/a
 export { gradDrop } from "./analyses/circuits/grad-drop.js";
 export { compareScores, type ScoreAgreement } from "./analyses/circuits/compare.js";
 export type { CircuitMetric, CircuitPair, Direction } from "./analyses/circuits/pairs.js";
+export { learnSubspace } from "./analyses/subspaces/learn-subspace.js";
+export type {
+  InterchangePair,
+  LearnedSubspace,
+  Placebo,
+  SubspaceMethod,
+  SubspaceRequest,
+  SubspaceResult,
+  SubspaceSite,
+} from "./analyses/subspaces/request.js";
 export { integratedGradients, type IntegratedRequest, type IntegratedResult } from "./analyses/gradients/integrated.js";
 export { gradientTimesActivation } from "./analyses/gradients/gradient-times-activation.js";
 export { fitProbe } from "./analyses/probes/fit.js";
