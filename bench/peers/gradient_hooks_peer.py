@@ -24,7 +24,7 @@ class GradientHooks(TransformerLens):
         metric = partial(difference, answer=request["answer"], wrong=request["wrong"])
         (value, found), reply = self.timed(self.way("gradient", request), tokens, set(request["hooks"]), metric)
         if "save" in request:
-            save_file({name: grad.contiguous() for name, grad in found.items()}, request["save"])
+            save_file({name: grad.clone(memory_format=torch.contiguous_format) for name, grad in found.items()}, request["save"])
         return {**reply, "value": value, "points": len(found)}
 
     def gradient(self, tokens, names, metric, keep=0, fwd_hooks=()):

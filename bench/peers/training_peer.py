@@ -13,7 +13,7 @@ class Training(Peer):
             return self.timed(self.load, request["model"], request["attention"], request["rate"])[1]
         loss, reply = self.timed(self.step, torch.tensor(request["tokens"]))
         if "save" in request:
-            save_file({name: one.grad.contiguous() for name, one in self.model.named_parameters()}, request["save"])
+            save_file({name: one.grad for name, one in self.model.named_parameters()}, request["save"])
         return {**reply, "value": loss}
 
     def load(self, path, attention, rate):
