@@ -18,10 +18,12 @@ describe("help", () => {
         lens          Shows what each layer would predict if it were the last (the logit lens).
         attend        Shows where attention heads look: scores of all heads, and the patterns of those named.
         read          Writes the values of points to a safetensors file.
+        gradient      Writes the gradient of a number that a run ends in, by the values of points.
         patch         Patches, ablates or cuts a model place by place, and shows where a behaviour comes from.
         knockout      Cuts edges of attention one by one, and shows which of them a behaviour needs.
         path          Patches paths: what each sender says to a receiver directly (path patching).
         generate      Continues a prompt.
+        train         Trains a small model, or an adapter of one; goes on where it was stopped.
         verify-model  Checks that a model computes what it should: identities, and goldens where there are some.
 
       options
