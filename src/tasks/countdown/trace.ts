@@ -1,5 +1,5 @@
 /**
- * @file How a search for a solution is written, after the collapsed format of Lee et al. 2025 (section 1.2 of their task description): attempts one a
+ * @file How a search for a solution is written, after the format that the model of Lee et al. (2025) collapsed to: attempts one a
  * line, each followed by its verdict in brackets, and the answer. The wording around them is short, since the model is small.
  */
 import { SextantError } from "../../base/errors.js";
