@@ -158,7 +158,7 @@ export { reportTraces, type TraceReport } from "./tasks/countdown/report.js";
 export { explainAttempts } from "./tasks/countdown/explain.js";
 export { isHeldOut, makeTask, type Task, type TaskOptions } from "./tasks/countdown/task.js";
 export { promptOf, writeSearch, type TraceOptions } from "./tasks/countdown/trace.js";
-export { parseTrace, reward, scoreTraces, verificationAccuracy, type ParsedTrace, type Scores } from "./tasks/countdown/score.js";
+export { parseTrace, reward, type ParsedTrace } from "./tasks/countdown/parse.js";
 export { rowAt, taskAt, type Row } from "./tasks/countdown/rows.js";
 export { COUNTDOWN, type CountdownRecipe } from "./training/countdown/recipe.js";
 export { trainCountdown, type CountdownOptions, type CountdownResult } from "./training/countdown/train-countdown.js";

@@ -1,12 +1,11 @@
 /** @file One run of the command line: finds the command, runs it, prints what it found or what went wrong, and gives the exit code. */
-import { fileURLToPath } from "node:url";
 import { isSextantError, SextantError } from "../base/errors.js";
-import { readJsonObject } from "../formats/json.js";
 import type { Call, Command, Output } from "./command.js";
 import { COMMANDS } from "./commands.js";
 import { commandHelp, globalHelp, usageLine } from "./help.js";
 import { nearest, parseCall, usage, type ParsedCall } from "./parse.js";
 import { columnsOf, ProgressLine, usesColour, type Terminal } from "./terminal.js";
+import { version } from "./version.js";
 
 /** Exit codes: done, failed, used wrongly, interrupted. */
 const EXIT = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const;
@@ -41,10 +40,6 @@ function answerWithoutCommand(name: string | undefined, terminal: Terminal): num
     COMMANDS.map((row) => row.name),
   );
   throw usage(`unknown command ${JSON.stringify(name)}${near ? `; did you mean ${near}?` : ""}`);
-}
-
-function version(): string {
-  return String(readJsonObject(fileURLToPath(new URL("../../package.json", import.meta.url)))["version"]);
 }
 
 function makeCall(parsed: ParsedCall, terminal: Terminal, { progress, advise }: { progress: ProgressLine; advise: Call["advise"] }): Call {

@@ -12,8 +12,8 @@ import { progressToJson } from "../training/history.js";
 import { promptOf } from "../tasks/countdown/trace.js";
 import type { Call, Output } from "./command.js";
 import type { TRAIN_OPTIONS } from "./commands/train.js";
-import { machineText } from "./machine.js";
 import { evaluationCurveSvg, lossCurveSvg, lossCurveText, reporter } from "./train-report.js";
+import { madeWith } from "./version.js";
 
 type TrainCall = Call<typeof TRAIN_OPTIONS>;
 
@@ -41,25 +41,25 @@ export async function runCountdown(call: TrainCall): Promise<Output> {
   const card = cardOf({
     recipe,
     command: commandOf(call),
-    made: machineText(),
-    imitated: before.scores,
-    rewarded: after.scores,
+    made: madeWith(),
+    imitated: before.report,
+    rewarded: after.report,
     parameters: [...result.parameters.values()].reduce((total, { shape }) => total + sizeOf(shape), 0),
     example,
   });
   const record = {
     recipe,
-    scores: { imitated: before.scores, rewarded: after.scores },
+    scores: { imitated: before.report, rewarded: after.report },
     imitation: progressToJson(result.imitation),
     reward: progressToJson(result.reward),
   };
   writeResult(`${out!}/model`, recipe, { result, card, record });
-  const shares = sharesOf(after.scores);
+  const shares = sharesOf(after.report);
   return {
-    json: { model: `${out!}/model`, recipe, before: sharesOf(before.scores), after: shares, scores: after.scores },
+    json: { model: `${out!}/model`, recipe, before: sharesOf(before.report), after: shares, scores: after.report },
     text: `${lossCurveText(result.imitation.history, "imitation: loss", call)}\n${Object.entries(shares)
       .map(([name, value]) => `${name} ${value.toFixed(3)}`)
-      .join("  ")}  on ${after.scores.tasks} held-out tasks\nwritten to ${out!}/model`,
+      .join("  ")}  on ${LAST_TASKS} held-out tasks\nwritten to ${out!}/model`,
   };
 }
 

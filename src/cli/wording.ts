@@ -1,4 +1,5 @@
 /** @file Numbers as people read them. */
+import type { Tensor } from "../base/tensor.js";
 
 /** `1 row`, `3 rows`. */
 export function counted(count: number, noun: string): string {
@@ -62,4 +63,9 @@ export function duration(ms: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   const minutes = Math.round(ms / 60_000);
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Shapes and axes of tensors, for `--json`. */
+export function shapesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, object> {
+  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, axes }]) => [name, { shape, axes }]));
 }

@@ -18,10 +18,13 @@ export function refuseOccupied(folder: string, what: string): void {
   if (why) throw refuse({ what: `cannot write ${what} to ${folder}`, why, instead: "name a new folder" }, "file");
 }
 
-/** Copies the tokenizer's files, chat template, generation settings and licence of a model's folder. */
+/** The tokenizer's files, chat template, generation settings and licence of a model's folder, by name. */
+export function besideWeights(folder: string): Record<string, Uint8Array> {
+  const names = readdirSync(folder).filter((name) => BESIDE.test(name) && statOf(join(folder, name)).isFile());
+  return Object.fromEntries(names.map((name) => [name, readFileBounded(join(folder, name), MOST_BYTES)]));
+}
+
+/** Copies them to another folder. */
 export function copyBesideWeights(from: string, to: string): void {
-  for (const name of readdirSync(from)) {
-    const path = join(from, name);
-    if (BESIDE.test(name) && statOf(path).isFile()) writeAtomic(join(to, name), [readFileBounded(path, MOST_BYTES)]);
-  }
+  for (const [name, bytes] of Object.entries(besideWeights(from))) writeAtomic(join(to, name), [bytes]);
 }

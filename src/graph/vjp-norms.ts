@@ -74,9 +74,7 @@ export const NORMS: { readonly [K in OpName & NormOps]: Rule } = {
       return op.subtract(g, weighted, op.multiply(g, y!, sumLast(g, weighted)));
     },
   ],
-  LogSoftmax: ({ g, outputs: [y], grads: [dy] }) => [
-    () => op.subtract(g, op.unary(g, "Identity", dy!), op.multiply(g, op.unary(g, "Exp", y!), sumLast(g, dy!))),
-  ],
+  LogSoftmax: ({ g, outputs: [y], grads: [dy] }) => [() => op.subtract(g, dy!, op.multiply(g, op.unary(g, "Exp", y!), sumLast(g, dy!)))],
   ReduceMean: ({ g, inputs: [x], grads: [dy] }) => [() => op.expand(g, op.divide(g, dy!, lengthOf(g, x!)), shapeOf(g, x!), x!.axes)],
   ReduceSum: ({ g, node, inputs: [x], grads: [dy] }) => [
     () => {

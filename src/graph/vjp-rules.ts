@@ -50,7 +50,7 @@ export const RULES: { readonly [K in OpName]: Rule } = {
   ],
   Min: ({ g, inputs: [a, b], outputs: [y], grads: [dy] }) => {
     const isFirst = op.cast(g, op.equal(g, y!, a!), "float32");
-    const rest = op.subtract(g, op.unary(g, "Identity", dy!), op.multiply(g, dy!, isFirst));
+    const rest = op.subtract(g, dy!, op.multiply(g, dy!, isFirst));
     return [() => fitted(g, op.multiply(g, dy!, isFirst), a!), () => fitted(g, rest, b!)];
   },
   Clip: ({ g, inputs: [x], outputs: [y], grads: [dy] }) => [() => op.multiply(g, dy!, op.cast(g, op.equal(g, y!, x!), "float32"))],

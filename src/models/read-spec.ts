@@ -33,8 +33,9 @@ import type { Family } from "./family.js";
 import { Source } from "./source.js";
 import type { ModelSpec } from "./spec.js";
 
+/** Every family, in the order of the list of `model_type`s. */
 // oxfmt-ignore
-const FAMILIES: readonly Family[] = [
+export const FAMILIES: readonly Family[] = [
   gpt2, gptNeo, gptj, gptNeox, opt, bloom, phi, llama, mistral, qwen2, qwen3, gemma, gemma2, gemma3, gemma3Wrapper, phi3, olmo2, smollm3,
   granite, mixtral, qwen3Moe, gptOss, transformerLens,
 ];

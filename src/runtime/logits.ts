@@ -71,6 +71,11 @@ async function allColumns(rows: Held, engine: Engine): Promise<Float32Array> {
   return (await engine.unembed(rows)).data as Float32Array;
 }
 
+/** Whether so few logits are asked for, and the unembedding is such, that their columns are read and multiplied on their own. */
+export function areColumnsPicked({ head: { project, unembed } }: ModelSpec, tokens: number): boolean {
+  return tokens <= FEW_TOKENS && !project && unembed.layout === "out_in" && !unembed.adapter;
+}
+
 /** Columns of the logits for a few tokens, row-major over normalised rows and tokens; for many, all are computed and these picked. */
 export async function tokenColumns(
   rows: Held,
@@ -80,7 +85,7 @@ export async function tokenColumns(
   const { spec } = engine;
   const count = rows.dims[0] ?? 0;
   const out = new Float32Array(count * tokens.length);
-  if (tokens.length > FEW_TOKENS || spec.head.project || spec.head.unembed.layout !== "out_in") {
+  if (!areColumnsPicked(spec, tokens.length)) {
     const all = await allColumns(rows, engine);
     for (let row = 0; row < count; row++) tokens.forEach((token, i) => (out[row * tokens.length + i] = all[row * spec.vocabOut + token]!));
     return out;

@@ -52,7 +52,7 @@ export class Stage {
     const stops = inOrder(changes ? [...changes.keys()] : []);
     const chain = this.chain(
       stops.map((stop) => [stop]),
-      lean ? wanted : undefined,
+      lean ? { only: wanted } : {},
     );
     const live: Live = new Map(Object.entries(feeds));
     const results: Record<string, Held> = {};
@@ -79,18 +79,8 @@ export class Stage {
     await this.#pool.close(this);
   }
 
-  /**
-   * The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. With `only`, no named
-   * value is computed but the stops and these: each output of a graph is an array of its own to be filled. `flat` are names of values whose
-   * last axes nobody needs apart: they, and what is seen with the same axes, are had without a copy where they are views of another value.
-   * `inside` are names of values that must be part of the computation without a cut there.
-   */
-  chain(
-    stops: readonly (readonly string[])[],
-    only?: readonly string[],
-    flat: readonly string[] = [],
-    inside: readonly string[] = [],
-  ): Chain {
+  /** The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. */
+  chain(stops: readonly (readonly string[])[], { only, flat = [], inside = [] }: ChainOptions = {}): Chain {
     const keys = stops.map((names) => names.join("+"));
     const form = formFor([...stops.flat(), ...inside]);
     const name = `${form.norms},${form.heads};${only ? `${only.join("+")}=${flat.join("+")}` : ""};${keys.join(",")}`;
@@ -177,6 +167,19 @@ export class Stage {
 }
 
 const FLOAT_BYTES = 4;
+
+/** How a graph is computed, besides where it is cut. */
+export interface ChainOptions {
+  /** No named value is computed but the stops and these: each output of a graph is an array of its own to be filled. */
+  readonly only?: readonly string[];
+  /**
+   * With `only`: names of values whose last axes nobody needs apart. They, and what is seen with the same axes, are had without a copy where
+   * they are views of another value.
+   */
+  readonly flat?: readonly string[];
+  /** Names of values that must be part of the computation, without a cut there. */
+  readonly inside?: readonly string[];
+}
 
 /** One link of a chain. */
 export interface Link extends Segment {

@@ -10,8 +10,9 @@ import { refuse } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import { settleFolder, writeFolderAtomic } from "../formats/atomic-folder.js";
 import { writeAtomic } from "../formats/atomic.js";
-import { isThere, readFileBounded } from "../formats/files.js";
+import { isThere } from "../formats/files.js";
 import { quote, readJsonObject, writeJson, type JsonObject } from "../formats/json.js";
+import { besideWeights } from "../formats/model-folder.js";
 import { writeSafetensors } from "../formats/safetensors-writer.js";
 import { openCheckpoint } from "../formats/safetensors.js";
 import type { AdamW } from "./optimiser.js";
@@ -47,11 +48,6 @@ const STATE = { json: "training/state.json", tensors: "training/state.safetensor
 const FORMAT = "sextant training";
 const VERSION = 1;
 const MOST_BYTES = 2 ** 30;
-// oxfmt-ignore
-const TOKENIZER_FILES = [
-  "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.model",
-  "chat_template.jinja", "generation_config.json",
-];
 
 /** Whether there is a checkpoint of training in the folder. */
 export function hasCheckpoint(folder: string): boolean {
@@ -100,7 +96,7 @@ export function resumeCheckpoint(folder: string, { parameters, optimiser }: Trai
 /** Writes a model folder without anything of training. */
 export function writeModel(folder: string, parameters: Parameters, { config, tokenizerFrom, files = {} }: ModelFiles): void {
   writeJson(`${folder}/config.json`, inFloat32(config));
-  const all = { ...(tokenizerFrom !== undefined && filesOf(tokenizerFrom)), ...files };
+  const all = { ...(tokenizerFrom !== undefined && besideWeights(tokenizerFrom)), ...files };
   for (const [name, content] of Object.entries(all)) writeAtomic(`${folder}/${name}`, [content]);
   if (!Object.hasOwn(all, "generation_config.json")) writeJson(`${folder}/generation_config.json`, generationOf(config));
   const tensors = [...parameters].map(([name, { data, shape }]) => [name, tensor(data, shape)] as const);
@@ -111,11 +107,6 @@ export function writeModel(folder: string, parameters: Parameters, { config, tok
 function inFloat32(config: JsonObject): JsonObject {
   const stated = ["torch_dtype", "dtype"].filter((key) => Object.hasOwn(config, key));
   return { ...config, ...Object.fromEntries(stated.map((key) => [key, "float32"])) };
-}
-
-function filesOf(folder: string): Record<string, Uint8Array> {
-  const names = TOKENIZER_FILES.filter((name) => isThere(`${folder}/${name}`));
-  return Object.fromEntries(names.map((name) => [name, readFileBounded(`${folder}/${name}`, MOST_BYTES)]));
 }
 
 function generationOf(config: JsonObject): JsonObject {

@@ -2,6 +2,7 @@
  * @file Where batches come from. A batch follows from its number and the source's settings alone, so that training goes on after an
  * interruption from the number of the step.
  */
+import { shuffled } from "../base/draws.js";
 import { SextantError } from "../base/errors.js";
 import { seededRandom, type Random } from "../base/random.js";
 import type { Batch } from "./step-types.js";
@@ -52,7 +53,7 @@ export function listSource(samples: readonly Sample[], { rows, seed, fingerprint
   checkRows(rows, seed);
   const count = samples.length;
   if (count === 0) throw new SextantError("request", "training needs at least one sample, got none");
-  let known: { readonly epoch: number; readonly order: Uint32Array } | undefined;
+  let known: { readonly epoch: number; readonly order: readonly number[] } | undefined;
   const sampleAt = (place: number): Sample => {
     const epoch = Math.floor(place / count);
     if (known?.epoch !== epoch) known = { epoch, order: permutation(count, seededRandom(seed, epoch)) };
@@ -72,7 +73,7 @@ export function holdOut(
   if (!(share > 0 && share < 1)) throw new SextantError("request", `the share that is held out must be between 0 and 1, got ${share}`);
   if (samples.length < 2) throw new SextantError("request", `holding out needs at least two samples, got ${samples.length}`);
   const count = Math.min(samples.length - 1, Math.max(1, Math.round(samples.length * share)));
-  const held = new Set(permutation(samples.length, seededRandom(seed)).subarray(0, count));
+  const held = new Set(permutation(samples.length, seededRandom(seed)).slice(0, count));
   return { training: samples.filter((_, i) => !held.has(i)), heldOut: samples.filter((_, i) => held.has(i)) };
 }
 
@@ -89,14 +90,12 @@ export function batchOf(samples: readonly Sample[]): Batch {
   return { tokens, mask: samples.map((sample) => sample.mask ?? sample.tokens.map((_, i) => (i === 0 ? 0 : 1))) };
 }
 
-/** The numbers below `count` in random order (Fisher & Yates). */
-function permutation(count: number, random: Random): Uint32Array {
-  const order = Uint32Array.from({ length: count }, (_, i) => i);
-  for (let i = count - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
+/** The numbers below `count` in random order. */
+function permutation(count: number, random: Random): number[] {
+  return shuffled(
+    Array.from({ length: count }, (_, i) => i),
+    random,
+  );
 }
 
 function checkRows(rows: number, seed: number): void {

@@ -15,6 +15,7 @@
  */
 import { must, SextantError } from "../../base/errors.js";
 import { tensor, type Tensor } from "../../base/tensor.js";
+import { dot } from "../../base/vectors.js";
 import type { NodeRunner } from "../../runtime/circuit/request.js";
 import type { Edit } from "../../runtime/edit.js";
 import type { Model, RunOptions } from "../../runtime/model.js";
@@ -200,10 +201,4 @@ function addScores(
     for (let sender = 0; sender < receiver.senders; sender++)
       scores[row * graph.edges + receiver.firstEdge + sender] = dot(changes[sender]!.subarray(row * size, (row + 1) * size), own);
   }
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += a[i]! * b[i]!;
-  return total;
 }

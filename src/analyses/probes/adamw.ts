@@ -6,15 +6,16 @@
  * When it misleads: where it stops depends on seed, rate and patience, and the weights keep much of their random start along directions in
  * which examples hardly vary. `softmax` has one answer.
  */
+import { makeAdam } from "../../base/adam.js";
 import { SextantError } from "../../base/errors.js";
 import { logSumExp } from "../../base/log-sum-exp.js";
 import { seededRandom, type Random } from "../../base/random.js";
-import { normalNumbers, shuffled } from "./draws.js";
+import { normalNumbers, shuffled } from "../../base/draws.js";
 import { activationsOf, type Examples } from "./examples.js";
 import { scaledRow, type LinearMap, type Scaling } from "./features.js";
 import type { TrainingOptions } from "./request.js";
 import type { ProbeSplit } from "./split.js";
-import { addTo, dot } from "./vectors.js";
+import { addTo, dot } from "../../base/vectors.js";
 
 const DEFAULTS = {
   learningRate: 1e-4,
@@ -25,8 +26,6 @@ const DEFAULTS = {
   patience: 10,
   maxSteps: 20_000,
 } as const satisfies Required<TrainingOptions>;
-
-const EPSILON = 1e-8;
 
 /** What is trained on. */
 export interface TrainingSet {
@@ -48,20 +47,11 @@ export type AdamStep = (parameters: Float64Array, gradient: Float64Array) => voi
 
 /** Steps of AdamW for one array of parameters, with moments of its own. */
 export function adamw(size: number, options: Pick<Required<TrainingOptions>, "learningRate" | "betas" | "weightDecay">): AdamStep {
-  const { learningRate, weightDecay } = options;
-  const [beta1, beta2] = options.betas;
-  const [first, second] = [new Float64Array(size), new Float64Array(size)];
-  let step = 0;
+  const { learningRate, weightDecay, betas } = options;
+  const adam = makeAdam(size, betas);
   return (parameters, gradient) => {
-    step++;
-    const [fix1, fix2] = [1 - beta1 ** step, 1 - beta2 ** step];
-    for (let i = 0; i < size; i++) {
-      const slope = gradient[i]!;
-      first[i] = beta1 * first[i]! + (1 - beta1) * slope;
-      second[i] = beta2 * second[i]! + (1 - beta2) * slope * slope;
-      const move = first[i]! / fix1 / (Math.sqrt(second[i]! / fix2) + EPSILON);
-      parameters[i] = parameters[i]! * (1 - learningRate * weightDecay) - learningRate * move;
-    }
+    const move = adam(gradient);
+    for (let i = 0; i < size; i++) parameters[i] = parameters[i]! * (1 - learningRate * weightDecay) - learningRate * move[i]!;
   };
 }
 

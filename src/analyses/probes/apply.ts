@@ -3,7 +3,7 @@ import { SextantError } from "../../base/errors.js";
 import { logSumExp } from "../../base/log-sum-exp.js";
 import { tensor, type Tensor } from "../../base/tensor.js";
 import type { Probe } from "./request.js";
-import { dot } from "./vectors.js";
+import { dot } from "../../base/vectors.js";
 
 /** score = W x + b of every vector: axes of the activations, with `class` in the place of the last, `d_model`. */
 export function scoreWithProbe(probe: Probe, activations: Tensor<Float32Array>): Tensor<Float32Array> {

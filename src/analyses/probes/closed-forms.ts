@@ -8,7 +8,7 @@
  */
 import type { LinearMap, Problem } from "./features.js";
 import { normalEquations, type NormalEquations } from "./gram.js";
-import { addTo, dot } from "./vectors.js";
+import { addTo, dot } from "../../base/vectors.js";
 
 /** Ridge fits by l2: the least mean ‖one-hot − W x − b‖² + l2 ‖W‖². Rows are centred, so the bias is the mean of the targets. */
 export function ridgeFits(problem: Problem): (l2: number) => LinearMap {

@@ -16,7 +16,7 @@ import { SextantError } from "../../base/errors.js";
 import { seededRandom, type Random } from "../../base/random.js";
 import { mean } from "../../base/statistics.js";
 import { checkElementCount, elementsOf, projectionsOf } from "./coordinates.js";
-import { normalNumbers, shuffled } from "./draws.js";
+import { normalNumbers, shuffled } from "../../base/draws.js";
 import { examplesOf, splitOf, type Examples } from "./examples.js";
 import { scalingOf } from "./features.js";
 import { fitProbe } from "./fit.js";

@@ -3,7 +3,7 @@ import { SextantError } from "../../base/errors.js";
 import { tensor, type Tensor } from "../../base/tensor.js";
 import { activationsOf, type Examples } from "./examples.js";
 import type { Probe } from "./request.js";
-import { dot } from "./vectors.js";
+import { dot } from "../../base/vectors.js";
 
 /** Some elements of every example in a layer: axes `example, d_model`, in the order of the indices. */
 export function elementsOf(examples: Examples, layer: number, elements: ArrayLike<number>): Tensor<Float32Array> {

@@ -10,7 +10,7 @@ import { logSumExp } from "../../base/log-sum-exp.js";
 import type { LinearMap, Problem } from "./features.js";
 import { gramOfRows } from "./gram.js";
 import { minimise, type Surroundings } from "./newton.js";
-import { addTo, dot } from "./vectors.js";
+import { addTo, dot } from "../../base/vectors.js";
 
 /** The part of a model behind its scores: how many there are a row, and what cross-entropy makes of them. */
 interface Link {

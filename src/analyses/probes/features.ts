@@ -5,7 +5,7 @@
 import { tensor } from "../../base/tensor.js";
 import { activationsOf, type Examples } from "./examples.js";
 import type { Probe, ProbeKind } from "./request.js";
-import { addTo } from "./vectors.js";
+import { addTo } from "../../base/vectors.js";
 
 /** x becomes (x − mean) / scale, each element on its own. */
 export interface Scaling {

@@ -1,7 +1,7 @@
 /** @file Products of a matrix with itself, and (XᵀX + s I)⁻¹ by whichever of them is smaller. */
 import { cholesky, choleskySolve } from "../../base/cholesky.js";
 import { refuse } from "../../base/errors.js";
-import { addTo, dot } from "./vectors.js";
+import { addTo, dot } from "../../base/vectors.js";
 
 /** X Xᵀ, row-major, of the rows of X. */
 export function gramOfRows(rows: readonly Float64Array[]): Float64Array {

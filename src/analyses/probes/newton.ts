@@ -4,7 +4,7 @@
  * 1e-9 of that at the start, or it throws.
  */
 import { refuse } from "../../base/errors.js";
-import { addTo, dot } from "./vectors.js";
+import { addTo, dot } from "../../base/vectors.js";
 
 const MOST_STEPS = 200;
 const MOST_PRODUCTS = 2000;

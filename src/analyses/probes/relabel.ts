@@ -1,7 +1,7 @@
 /** @file Labels that say nothing of the examples, for controls: shuffled as far as groups allow, or drawn a type of token. */
 import { refuse } from "../../base/errors.js";
 import type { Random } from "../../base/random.js";
-import { shuffled } from "./draws.js";
+import { shuffled } from "../../base/draws.js";
 import type { Examples } from "./examples.js";
 import { SIDES, type GroupId, type ProbeSplit } from "./split.js";
 

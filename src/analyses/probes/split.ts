@@ -4,7 +4,7 @@
  */
 import { refuse, SextantError } from "../../base/errors.js";
 import { seededRandom } from "../../base/random.js";
-import { shuffled } from "./draws.js";
+import { shuffled } from "../../base/draws.js";
 
 /** What names a group, such as a prompt. */
 export type GroupId = string | number;

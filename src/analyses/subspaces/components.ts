@@ -2,7 +2,7 @@
 import { refuse, SextantError } from "../../base/errors.js";
 import { orthonormalRows } from "../../base/linear-algebra.js";
 import type { Tensor } from "../../base/tensor.js";
-import { addTo, dot } from "../probes/vectors.js";
+import { addTo, dot } from "../../base/vectors.js";
 import type { CachedPair } from "./cached-pairs.js";
 import type { ComponentChoice } from "./request.js";
 import { singularVectors } from "./singular-vectors.js";

@@ -3,9 +3,9 @@
  * 2025, "Language Models use Lookbacks to Track Beliefs"): the mask itself, kept in 0 … 1, exchanged by its square. DBM (differentiable binary masks: Csordás et al.
  * 2021; the temperature as in boundless DAS, Wu et al. 2023, arXiv 2305.08809): sigmoid(θ / T), T falling.
  */
-import { normalNumbers } from "../probes/draws.js";
+import { normalNumbers } from "../../base/draws.js";
 import { seededRandom } from "../../base/random.js";
-import { makeAdam } from "./adam.js";
+import { makeAdam } from "../../base/adam.js";
 import type { Components } from "./components.js";
 import type { Learner, Settled } from "./learner.js";
 

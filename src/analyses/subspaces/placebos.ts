@@ -1,7 +1,7 @@
 /** @file What should find nothing, run on the same test pairs: random subspaces and components, the start, shuffled labels, steps of equal length. */
 import { seededRandom } from "../../base/random.js";
-import { normalNumbers, shuffled } from "../probes/draws.js";
-import { dot } from "../probes/vectors.js";
+import { normalNumbers, shuffled } from "../../base/draws.js";
+import { dot } from "../../base/vectors.js";
 import type { CachedPair, Goal } from "./cached-pairs.js";
 import type { Components } from "./components.js";
 import type { Settled } from "./learner.js";

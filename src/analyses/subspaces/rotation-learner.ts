@@ -6,8 +6,8 @@
 import { must } from "../../base/errors.js";
 import { orthonormalRows } from "../../base/linear-algebra.js";
 import { seededRandom } from "../../base/random.js";
-import { normalNumbers } from "../probes/draws.js";
-import { addTo, dot } from "../probes/vectors.js";
+import { normalNumbers } from "../../base/draws.js";
+import { addTo, dot } from "../../base/vectors.js";
 import { directions } from "./components.js";
 import type { Learner, Settled } from "./learner.js";
 

@@ -6,7 +6,7 @@ import { SextantError } from "../../base/errors.js";
 import { symmetricEigen } from "../../base/eigen.js";
 import { orthonormalRows } from "../../base/linear-algebra.js";
 import { gramOfRows } from "../probes/gram.js";
-import { addTo } from "../probes/vectors.js";
+import { addTo } from "../../base/vectors.js";
 
 /** The largest matrix whose eigenvectors are sought; one of 1000 rows takes 11 s. */
 const MOST_ROWS = 1200;

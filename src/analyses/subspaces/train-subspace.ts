@@ -2,7 +2,7 @@
 import { seededRandom } from "../../base/random.js";
 import { mean } from "../../base/statistics.js";
 import { throwIfAborted } from "../../runtime/engine.js";
-import { shuffled } from "../probes/draws.js";
+import { shuffled } from "../../base/draws.js";
 import { rowsTogether, type CachedPair } from "./cached-pairs.js";
 import type { Learner, Settled } from "./learner.js";
 import type { Training } from "./methods.js";

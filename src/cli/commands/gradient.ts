@@ -13,7 +13,7 @@ import {
   withModel,
 } from "../inputs.js";
 import { parseAddresses } from "../lists.js";
-import { counted } from "../wording.js";
+import { counted, shapesOf } from "../wording.js";
 
 export const gradientCommand = defineCommand({
   name: "gradient",
@@ -60,7 +60,3 @@ export const gradientCommand = defineCommand({
     });
   },
 });
-
-function shapesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, object> {
-  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, axes }]) => [name, { shape, axes }]));
-}

@@ -1,5 +1,4 @@
 /** @file `sextant read`: values of points, written to a safetensors file. */
-import type { Tensor } from "../../base/tensor.js";
 import { tensor } from "../../base/tensor.js";
 import { defineCommand } from "../command.js";
 import {
@@ -14,7 +13,7 @@ import {
   withModel,
 } from "../inputs.js";
 import { parseAddresses } from "../lists.js";
-import { counted } from "../wording.js";
+import { counted, shapesOf } from "../wording.js";
 
 export const readCommand = defineCommand({
   name: "read",
@@ -54,7 +53,3 @@ export const readCommand = defineCommand({
     });
   },
 });
-
-function shapesOf(tensors: Readonly<Record<string, Tensor>>): Record<string, object> {
-  return Object.fromEntries(Object.entries(tensors).map(([name, { shape, axes }]) => [name, { shape, axes }]));
-}

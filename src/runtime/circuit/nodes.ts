@@ -59,7 +59,7 @@ function checked({ spec }: Runner, { tokens, layer }: Pick<NodeRequest, "tokens"
 function mlpAt({ engine, spec }: Runner, layer: number, { data }: Floats): { stage: Stage; link: Link; live: Map<string, Feed> } {
   if (!spec.layers[layer]?.mlp) throw new SextantError("request", `layer ${layer} has attention only, and no MLP to run`);
   const stage = engine.keptStage(`mlp:${layer}`, () => buildBlock(mlpApart(spec, layer), layer));
-  const chain = stage.chain([["resid_mid"]], ["mlp_out"]);
+  const chain = stage.chain([["resid_mid"]], { only: ["mlp_out"] });
   const link = must(chain[1], "the MLP");
   const id = idOf(must(chain[0], "what stands in front"), "resid_mid");
   return { stage, link, live: new Map([[id, { data, dims: [data.length / spec.dModel, spec.dModel] }]]) };
@@ -82,7 +82,7 @@ async function headsAt({ engine, spec }: Runner, layer: number, { told, tokens }
   const hearing = engine.keptStage(`hearing:${layer}`, () => buildHearing(spec, layer));
   const attending = engine.keptStage(`heads:${layer}`, () => buildBlock(apart, layer, { ...FUSED, heads: "apart" }));
   const heard = must(hearing.chain([])[0], "the projections");
-  const [front, link] = attending.chain([[...SIDES]], ["z", "head_out"]);
+  const [front, link] = attending.chain([[...SIDES]], { only: ["z", "head_out"] });
   const ids = { q: idOf(must(front, "front"), "q"), k: idOf(front!, "k"), v: idOf(front!, "v") };
   const live = new Map<string, Feed>(Object.entries(new PassInputs(apart, makePass(tokens)).of(layer)));
   for (const side of SIDES) live.set(heardName(side), { data: told[side].data, dims: told[side].shape });

@@ -2,7 +2,7 @@
  * @file Gradients of a metric: one pass forward, that keeps the stream in front of each block, and one back, block by block. Edits made on
  * the way forward are passed on the way back.
  */
-import { must, SextantError } from "../../base/errors.js";
+import { must } from "../../base/errors.js";
 import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
 import { stageOf, type Place } from "../../models/address.js";
 import { STREAM } from "../../models/block.js";
@@ -40,6 +40,7 @@ class GradientRun {
   /** Edits between blocks, by address. */
   readonly #between = new Map<string, readonly MadeEdit[]>();
   readonly #recorded = new Map<number, Recorded>();
+  readonly #inputs: PassInputs;
   readonly #sizesAt: (edit: PreparedEdit) => ReturnType<typeof axisSizes>;
 
   constructor(runner: Runner, request: GradientRequest, options: RunOptions) {
@@ -49,6 +50,7 @@ class GradientRun {
     this.#collector = new Collector(runner.spec, this.#ready.reads);
     this.#parameters = new ParameterSums(runner.spec, runner.checkpoint, request.parameters);
     this.#values = new Float64Array(request.tokens.length);
+    this.#inputs = new PassInputs(runner.spec, this.#ready.pass);
     this.#sizesAt = (edit) => axisSizes(runner.spec, edit.place);
   }
 
@@ -147,27 +149,21 @@ class GradientRun {
     return recorded;
   }
 
-  #madeInputs: PassInputs | undefined;
-
-  get #inputs(): PassInputs {
-    return (this.#madeInputs ??= new PassInputs(this.#runner.spec, this.#ready.pass));
-  }
-
   /** Adds the metric's terms at a place to the rows' values. */
   #addValues(place: Place, data: Float32Array): void {
-    this.#eachTerm(place, data, (row, at, weight) => (this.#values[row]! += weight * data[at]!));
+    this.#eachTerm(place, (row, at, weight) => (this.#values[row]! += weight * data[at]!));
   }
 
-  #eachTerm({ address, layer, point }: Place, data: Float32Array, visit: (row: number, at: number, weight: number) => void): void {
-    const { metric, pass } = this.#ready;
+  /** Calls `visit` with each term of the metric at a place: its row, where in the values its element stands, its weight. */
+  #eachTerm(place: Place, visit: (row: number, at: number, weight: number) => void): void {
+    const { metric } = this.#ready;
     if (metric.kind !== "terms") return;
-    const sizes = this.#shapeOf({ address, layer, point } as Place);
+    const sizes = this.#shapeOf(place);
     metric.rows.forEach((terms, row) => {
       for (const term of terms) {
-        if (term.reading !== "place" || term.place.address !== address) continue;
+        if (term.reading !== "place" || term.place.address !== place.address) continue;
         let at = row;
         term.index.forEach((index, axis) => (at = at * sizes[axis + 1]! + index));
-        if (at >= data.length) throw new SextantError("internal", `internal: term at ${at} of ${data.length} (${pass.width} wide)`);
         visit(row, at, term.weight);
       }
     });
@@ -179,7 +175,7 @@ class GradientRun {
     const own = placesOf(metric).some(({ address }) => address === place.address);
     if (!own) return undefined;
     const seed = new Float32Array(sizeOf(this.#shapeOf(place)));
-    this.#eachTerm(place, seed, (_, at, weight) => (seed[at]! += weight));
+    this.#eachTerm(place, (_, at, weight) => (seed[at]! += weight));
     if (metric.kind === "seeds")
       for (const one of metric.seeds) if (one.place.address === place.address) one.gradient.data.forEach((value, i) => (seed[i]! += value));
     return seed;
@@ -265,16 +261,12 @@ class GradientRun {
     const { at, metric, pass } = this.#ready;
     const { spec } = this.#runner;
     const { isHere, behind, input } = given;
-    const places = new Map(
-      placesOf(metric)
-        .filter(isHere)
-        .map((place) => [place.address, place] as const),
-    );
-    const seeds = new Map<string, Float32Array>([...places.values()].map((place) => [place.point, must(this.#seedAt(place), "a seed")]));
+    const read = placesOf(metric).filter(isHere);
+    const seeds = new Map(read.map((place) => [place.point as string, must(this.#seedAt(place), "a seed")] as const));
     const known = behind && seeds.get(behind.name);
     if (behind) seeds.set(behind.name, known ? behind.data.map((value, i) => value + known[i]!) : behind.data);
     const asked = at.filter(isHere);
-    const layer = asked[0]?.layer ?? [...places.values()][0]?.layer;
+    const layer = asked[0]?.layer ?? read[0]?.layer;
     const weightOf = (id: string) => recorded.chain.flatMap((link) => link.graph.weights.get(id) ?? [])[0];
     const result = await goBack({
       recorded,
@@ -291,10 +283,12 @@ class GradientRun {
     return result;
   }
 
+  /** The gradient found at a place. Where nothing is done between two places their gradients are one array, of which each gets its own copy. */
   #tensorOf(place: Place): Tensor<Float32Array> {
     const shape = this.#shapeOf(place);
     const found = this.#found.get(place.address);
-    const data = found && found.length > 0 ? found : new Float32Array(sizeOf(shape));
+    const isShared = [...this.#found].some(([address, other]) => address !== place.address && other.buffer === found?.buffer);
+    const data = found && found.length > 0 ? (isShared ? found.slice() : found) : new Float32Array(sizeOf(shape));
     return tensor(data, shape, pointRow(place.point).axes);
   }
 }

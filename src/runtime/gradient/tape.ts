@@ -50,8 +50,8 @@ export interface Recording {
 export async function record(stage: Stage, { feeds, wanted, stops, asked, pass, sizesAt }: Recording): Promise<Recorded> {
   const names = [...stops.keys()].toSorted((a, b) => POINT_NAMES.indexOf(a as PointName) - POINT_NAMES.indexOf(b as PointName));
   const cuts = names.map((name) => [name]);
-  const chain = stage.chain(cuts, undefined, [], [...wanted, ...asked]);
-  const ahead = names.length === 0 ? stage.chain([], undefined, [], wanted) : chain;
+  const chain = stage.chain(cuts, { inside: [...wanted, ...asked] });
+  const ahead = names.length === 0 ? stage.chain([], { inside: wanted }) : chain;
   const live = new Map<string, Feed>(Object.entries(feeds));
   const made: Record<string, Held> = {};
   const edits = new Map<string, readonly MadeEdit[]>();

@@ -8,7 +8,7 @@ import { STREAM } from "../../models/block.js";
 import { axisSizes, type AxisSizes } from "../../models/sizes.js";
 import { ownValue } from "../engine.js";
 import type { Runner } from "../forward.js";
-import { tokenColumns } from "../logits.js";
+import { areColumnsPicked, tokenColumns } from "../logits.js";
 import type { PreparedEdit } from "../prepare-edits.js";
 import type { Held } from "../session.js";
 import type { ReadyMetric } from "./metric.js";
@@ -16,9 +16,6 @@ import type { ParameterSums } from "./parameters.js";
 import { readOut } from "./readout.js";
 import type { Ready } from "./ready.js";
 import { record } from "./tape.js";
-
-/** Most tokens whose rows of the matrix are read. */
-const FEW_TOKENS = 64;
 
 export interface Unembedded {
   /** What the logits add to each row's metric. */
@@ -45,12 +42,11 @@ export async function throughUnembedding(
 }
 
 /** The tokens whose logits are all that the metric reads of them, where there are few and each is its row's product; else undefined. */
-function fewTokens({ head }: ModelSpec, metric: ReadyMetric): readonly number[] | undefined {
-  const { project, unembed, softcap } = head;
-  if (metric.kind !== "terms" || project || softcap !== undefined || unembed.layout !== "out_in" || unembed.adapter) return undefined;
+function fewTokens(spec: ModelSpec, metric: ReadyMetric): readonly number[] | undefined {
+  if (metric.kind !== "terms" || spec.head.softcap !== undefined) return undefined;
   const terms = metric.rows.flat().filter((term) => term.reading !== "place");
   const tokens = [...new Set(terms.map(({ token }) => token))];
-  return tokens.length <= FEW_TOKENS && terms.every(({ reading }) => reading === "logits") ? tokens : undefined;
+  return areColumnsPicked(spec, tokens.length) && terms.every(({ reading }) => reading === "logits") ? tokens : undefined;
 }
 
 /** logit = multiplier · (row · W[token] + b), so the gradient by the row is that multiple of W[token]. */

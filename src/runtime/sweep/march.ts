@@ -95,7 +95,8 @@ export class March {
     const behind = inOrder(places.filter((place) => !isBefore(place, "head_out")));
     const stage = must(engine.blocks[layer], `block ${layer}`);
     const stops = [...inFront.map(({ point }) => [point]), ["rot_q", "rot_k", "v"], ["z"], ...behind.map(({ point }) => [point])];
-    const chain = reader.placesIn(layer).length > 0 ? stage.chain(stops) : stage.chain(stops, ["resid_post"], flatFor(inFront));
+    const chain =
+      reader.placesIn(layer).length > 0 ? stage.chain(stops) : stage.chain(stops, { only: ["resid_post"], flat: flatFor(inFront) });
     const step: Step = { layer, batch, stage, chain };
     feedRotary(batch, layer, { spec: engine.spec, schedule });
     this.flops += batch.rows.count * projectionFlops(spec.attention);

@@ -1,6 +1,6 @@
 /** @file The attempts of a search with their text, and with the reason where an expression has no value: for people and for tables of errors. */
 import { parseExpression, sameNumbers } from "./expression.js";
-import { ATTEMPT, parseTrace, type Attempt } from "./score.js";
+import { ATTEMPT, parseTrace, type Attempt } from "./parse.js";
 import type { Task } from "./task.js";
 
 /** Why an expression counts for nothing: it is none, takes other numbers than the task's, or a step of it is not a whole number below 2⁵³. */

@@ -5,7 +5,7 @@
  */
 import { wilson, type ShareInterval } from "../../base/wilson.js";
 import { SextantError } from "../../base/errors.js";
-import { parseTrace, type Attempt } from "./score.js";
+import { parseTrace, type Attempt } from "./parse.js";
 import type { Task } from "./task.js";
 
 /** Verdicts against what is so: shares called rightly among those that are the target, those that are not, and the mean of both shares. */

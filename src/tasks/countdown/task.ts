@@ -2,6 +2,7 @@
  * @file CountDown: reach a target by joining all given numbers with + - * /, each number once. Tasks are made backwards from a solution, so each
  * has one. Which tasks are held out for evaluation is a property of the task itself, so that training can never meet them.
  */
+import { shuffled } from "../../base/draws.js";
 import type { Random } from "../../base/random.js";
 import { refuse, SextantError } from "../../base/errors.js";
 import { OPERATORS, valueOf, type Expression, type Operator } from "./expression.js";
@@ -57,7 +58,7 @@ export function makeTask(random: Random, options: TaskOptions = {}, held?: boole
     const solution = randomExpression(random, drawNumbers(random, settings), settings.operators);
     const target = valueOf(solution);
     if (target === undefined || target < 1 || target > settings.largestTarget) continue;
-    const task = { numbers: shuffled(random, solution.numbers), target, solution };
+    const task = { numbers: shuffled(solution.numbers, random), target, solution };
     if (held === undefined || isHeldOut(task) === held) return task;
   }
   const kind = held === undefined ? "task" : held ? "held-out task" : "task for training";
@@ -75,22 +76,12 @@ function drawNumbers(random: Random, { counts, largestNumber }: Required<TaskOpt
 /** The numbers in random order, joined by random operators; sums twice as often as products, which seldom come out whole or small. */
 export function randomExpression(random: Random, numbers: readonly number[], operators: readonly Operator[]): Expression {
   const weighted = operators.flatMap((one) => (one === "+" || one === "-" ? [one, one] : [one]));
-  return { numbers: shuffled(random, numbers), operators: numbers.slice(1).map(() => pick(random, weighted)) };
+  return { numbers: shuffled(numbers, random), operators: numbers.slice(1).map(() => pick(random, weighted)) };
 }
 
 /** One of a list. */
 export function pick<T>(random: Random, list: readonly T[]): T {
   return list[Math.floor(random() * list.length)]!;
-}
-
-/** The list in random order (Fisher and Yates). */
-export function shuffled<T>(random: Random, list: readonly T[]): T[] {
-  const out = [...list];
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [out[i], out[j]] = [out[j]!, out[i]!];
-  }
-  return out;
 }
 
 /** What makes two tasks the same: the numbers in any order and the target. */

@@ -1,6 +1,6 @@
 /** @file The card of a trained CountDown model: how it was made, with which command and seed, and what it can and cannot do. */
-import { wilson } from "../../base/wilson.js";
-import type { Scores } from "../../tasks/countdown/score.js";
+import type { ShareInterval } from "../../base/wilson.js";
+import type { TraceReport } from "../../tasks/countdown/report.js";
 import type { CountdownRecipe } from "./recipe.js";
 
 export interface CardFacts {
@@ -8,8 +8,8 @@ export interface CardFacts {
   readonly command: string;
   /** Version of Sextant, and the machine. */
   readonly made: string;
-  readonly imitated: Scores;
-  readonly rewarded: Scores;
+  readonly imitated: TraceReport;
+  readonly rewarded: TraceReport;
   readonly parameters: number;
   /** One search as it was written. */
   readonly example: string;
@@ -19,8 +19,8 @@ export interface CardFacts {
 export function cardOf({ recipe, command, made, imitated, rewarded, parameters, example }: CardFacts): string {
   const { task, imitation, reward, seed } = recipe;
   const { counts = [], operators = [], largestNumber, largestTarget, mostWrong } = task;
-  const row = (name: string, read: (scores: Scores) => readonly [number, number]): string =>
-    `| ${name} | ${[imitated, rewarded].map((scores) => shareText(...read(scores))).join(" | ")} |`;
+  const row = (name: string, read: (report: TraceReport) => ShareInterval | undefined): string =>
+    `| ${name} | ${[imitated, rewarded].map((report) => shareText(read(report))).join(" | ")} |`;
   return `# CountDown
 
 A small model that searches: it joins numbers with ${operators.join(" ")} until they make a target, and says of each attempt whether it works. It exists to have
@@ -49,17 +49,20 @@ Seed ${seed}. ${made}
 
 ## What it does
 
-Greedy searches on ${rewarded.tasks} held-out tasks, with 95 % intervals (Wilson).
+Greedy searches on ${rewarded.solved?.n ?? 0} held-out tasks, no two alike, with 95 % intervals (Wilson).
 
 | | after imitation | after reward |
 |---|---|---|
-${row("answer right", ({ solved, tasks }) => [solved, tasks])}
-${row("in the format", ({ inFormat, tasks }) => [inFormat, tasks])}
-${row("attempts whose value is the target, called right", ({ hits }) => [hits.called, hits.all])}
-${row("attempts whose value is not, called wrong", ({ misses }) => [misses.called, misses.all])}
-${row("values calculated right", ({ calculated, attempts }) => [calculated, attempts])}
+${row("answer right", ({ solved }) => solved)}
+${row("in the format", ({ inFormat }) => inFormat)}
+${row("values calculated right", ({ arithmetic }) => arithmetic)}
+${row("their sign and first digit right", ({ firstDigit }) => firstDigit)}
+${row("value written is the target, called right", ({ byClaimed }) => byClaimed.hits)}
+${row("value written is not the target, called wrong", ({ byClaimed }) => byClaimed.misses)}
+${row("attempt does reach the target, called right", ({ byTrue }) => byTrue.hits)}
+${row("attempt does not reach the target, called wrong", ({ byTrue }) => byTrue.misses)}
 
-Verdicts are judged by the value that the model itself wrote: it verifies what it wrote, not whether it calculated well.
+Two things are called verification here: of the value that the model itself wrote, and of the attempt. It is good at the first alone: where it has calculated wrong, it believes what it wrote.
 
 ## Licence
 
@@ -67,9 +70,8 @@ The same as Sextant's. No data of others went into it.
 `;
 }
 
-function shareText(count: number, of: number): string {
-  if (of === 0) return "–";
-  const { low, high } = wilson(count, of);
+function shareText(interval: ShareInterval | undefined): string {
+  if (!interval) return "–";
   const percent = (share: number): string => (100 * share).toFixed(1);
-  return `${percent(count / of)} % (${percent(low)}–${percent(high)}, n = ${of})`;
+  return `${percent(interval.share)} % (${percent(interval.low)}–${percent(interval.high)}, n = ${interval.n})`;
 }

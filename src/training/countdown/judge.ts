@@ -1,6 +1,6 @@
 /** @file How well a model searches: its own greedy searches on held-out tasks, scored. */
 import { decodeIds, TOKENS } from "../../tasks/countdown/vocabulary.js";
-import { scoreTraces, verificationAccuracy, type Scores } from "../../tasks/countdown/score.js";
+import { reportTraces, type TraceReport } from "../../tasks/countdown/report.js";
 import type { Task } from "../../tasks/countdown/task.js";
 import { distinctTasks } from "../../tasks/countdown/rows.js";
 import { rollOut } from "../rollout.js";
@@ -17,12 +17,12 @@ export function heldOutTasks({ seed, task }: CountdownRecipe, count: number): { 
   return distinctTasks(seed + 1_000_003, count, task, true);
 }
 
-/** Scores of greedy searches on held-out tasks, and the searches. A search without an end counts as nothing. */
+/** The report of greedy searches on held-out tasks, and the searches. A search without an end counts as nothing. */
 export async function judge(
   parameters: Parameters,
   recipe: CountdownRecipe,
   { folder, tasks, threads, signal }: { folder: string; tasks: number; threads?: number | undefined; signal?: AbortSignal | undefined },
-): Promise<{ scores: Scores; texts: readonly string[]; tasks: readonly Task[] }> {
+): Promise<{ report: TraceReport; texts: readonly string[]; tasks: readonly Task[] }> {
   const asked = heldOutTasks(recipe, tasks);
   const written = await rollOut(
     parameters,
@@ -31,15 +31,16 @@ export async function judge(
   );
   const texts = written.map((row) => textOf(row) ?? "");
   const list = asked.map(({ task }) => task);
-  return { scores: scoreTraces(list, texts), texts, tasks: list };
+  return { report: reportTraces(list, texts), texts, tasks: list };
 }
 
-/** Shares for a history: solved, in format, verdicts right, values right. */
-export function sharesOf(scores: Scores): Readonly<Record<"solved" | "format" | "verification" | "arithmetic", number>> {
-  return {
-    solved: scores.solved / scores.tasks,
-    format: scores.inFormat / scores.tasks,
-    verification: verificationAccuracy(scores),
-    arithmetic: scores.attempts > 0 ? scores.calculated / scores.attempts : Number.NaN,
-  };
+/** Shares for a history: solved, in format, verdicts that follow from the value written beside them, values right. NaN for a share of nothing. */
+export function sharesOf({
+  solved,
+  inFormat,
+  byClaimed,
+  arithmetic,
+}: TraceReport): Readonly<Record<"solved" | "format" | "verification" | "arithmetic", number>> {
+  const [solving, format, verification, right] = [solved, inFormat, byClaimed.balanced, arithmetic].map((one) => one?.share ?? Number.NaN);
+  return { solved: solving!, format: format!, verification: verification!, arithmetic: right! };
 }

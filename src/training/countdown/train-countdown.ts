@@ -5,7 +5,7 @@
 import { must } from "../../base/errors.js";
 import type { ModelSpec } from "../../models/spec.js";
 import { rowAt, taskAt } from "../../tasks/countdown/rows.js";
-import { reward } from "../../tasks/countdown/score.js";
+import { reward } from "../../tasks/countdown/parse.js";
 import type { Task } from "../../tasks/countdown/task.js";
 import type { Progress } from "../history.js";
 import { initialise } from "../initialise.js";
@@ -131,7 +131,7 @@ function common(
     clip: 1,
     evaluation: {
       every: part === "imitation" ? every : 20,
-      run: async () => sharesOf((await judge(parameters, recipe, scratch)).scores),
+      run: async () => sharesOf((await judge(parameters, recipe, scratch)).report),
       best: { name: "solved", is: "highest" },
     },
     saving: {

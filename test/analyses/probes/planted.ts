@@ -1,5 +1,5 @@
 /** @file Examples with a known answer for the tests of probes. */
-import { normalNumbers } from "../../../src/analyses/probes/draws.js";
+import { normalNumbers } from "../../../src/base/draws.js";
 import { seededRandom } from "../../../src/base/random.js";
 import { tensor, type Tensor } from "../../../src/base/tensor.js";
 

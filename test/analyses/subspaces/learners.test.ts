@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { directions } from "../../../src/analyses/subspaces/components.js";
 import type { Learner } from "../../../src/analyses/subspaces/learner.js";
-import { makeAdam } from "../../../src/analyses/subspaces/adam.js";
+import { makeAdam } from "../../../src/base/adam.js";
 import { clampedMask, sigmoidMask } from "../../../src/analyses/subspaces/mask-learner.js";
 import { randomRows, rotation, spanOf, tangentOf } from "../../../src/analyses/subspaces/rotation-learner.js";
 import { singularVectors } from "../../../src/analyses/subspaces/singular-vectors.js";

@@ -134,6 +134,17 @@ describe("through edits", async () => {
     expect(Math.max(...gradients["resid_pre.1"]!.data.map(Math.abs))).toBeGreaterThan(0);
   });
 
+  it("hands out arrays of their own where gradients are equal", async () => {
+    const model = await shelf.open(FOLDER);
+    const { gradients } = await model.gradient({
+      tokens,
+      of: "logits[-1,3]",
+      at: ["resid_mid.1", "attn_out.1", "mlp_out.1", "resid_post.1"],
+    });
+    expect(gradients["attn_out.1"]!.data).toEqual(gradients["resid_mid.1"]!.data);
+    expect(new Set(Object.values(gradients).map(({ data }) => data.buffer)).size).toBe(4);
+  });
+
   it("takes gradients that are handed in, also at the logits", async () => {
     const model = await shelf.open(FOLDER);
     const at = ["resid_pre.1"];

@@ -1,7 +1,7 @@
 /** @file Attempts explained: their text, and why an expression has no value. */
 import { expect, test } from "vitest";
 import { explainAttempts } from "../../../src/tasks/countdown/explain.js";
-import { parseTrace } from "../../../src/tasks/countdown/score.js";
+import { parseTrace } from "../../../src/tasks/countdown/parse.js";
 import { samples } from "./samples.js";
 
 const TASK = { numbers: [1, 2, 3], target: 6 };

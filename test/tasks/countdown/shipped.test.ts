@@ -5,7 +5,7 @@ import { afterAll, expect, it } from "vitest";
 import { loadTokenizer } from "../../../src/formats/tokenizer.js";
 import { loadModel } from "../../../src/runtime/load.js";
 import { distinctTasks } from "../../../src/tasks/countdown/rows.js";
-import { scoreTraces, verificationAccuracy } from "../../../src/tasks/countdown/score.js";
+import { reportTraces, type TraceReport } from "../../../src/tasks/countdown/report.js";
 import { decodeIds } from "../../../src/tasks/countdown/vocabulary.js";
 
 const FOLDER = fileURLToPath(new URL("../../../models/countdown", import.meta.url));
@@ -14,7 +14,7 @@ afterAll(() => model.close());
 
 interface Record {
   readonly recipe: { readonly seed: number; readonly task: object };
-  readonly scores: { readonly rewarded: { readonly tasks: number; readonly solved: number; readonly inFormat: number } };
+  readonly scores: { readonly rewarded: TraceReport };
 }
 
 const record = JSON.parse(readFileSync(`${FOLDER}/training.json`, "utf8")) as Record;
@@ -29,19 +29,19 @@ it("is small, and its tokenizer reads what it writes", () => {
 it("verifies what it wrote on tasks that it has not met", async () => {
   const asked = distinctTasks(4242, 24, record.recipe.task, true);
   const { tokens } = await model.generate({ tokens: asked.map((one) => one.tokens), maxNew: 150 });
-  const scores = scoreTraces(
+  const { inFormat, byClaimed } = reportTraces(
     asked.map(({ task }) => task),
     tokens.map((row) => decodeIds(row)),
   );
-  expect(scores.inFormat / scores.tasks).toBeGreaterThan(0.8);
-  expect(verificationAccuracy(scores)).toBeGreaterThan(0.95);
-  expect(scores.misses.all).toBeGreaterThan(5);
+  expect(inFormat!.share).toBeGreaterThan(0.8);
+  expect(byClaimed.balanced!.share).toBeGreaterThan(0.95);
+  expect(byClaimed.misses!.n).toBeGreaterThan(5);
 });
 
 it("has a card that repeats the record", () => {
   const card = readFileSync(`${FOLDER}/README.md`, "utf8");
-  const { tasks, solved, inFormat } = record.scores.rewarded;
-  for (const count of [solved, inFormat]) expect(card).toContain(`${((100 * count) / tasks).toFixed(1)} %`);
+  const { solved, inFormat, byTrue } = record.scores.rewarded;
+  for (const one of [solved, inFormat, byTrue.misses]) expect(card).toContain(`${(100 * one!.share).toFixed(1)} %`);
   expect(card).toContain("sextant train countdown --out FOLDER");
   expect(card).toContain(`Seed ${record.recipe.seed}`);
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { seededRandom } from "../../../src/base/random.js";
 import { sameNumbers } from "../../../src/tasks/countdown/expression.js";
 import { rowAt } from "../../../src/tasks/countdown/rows.js";
-import { reward } from "../../../src/tasks/countdown/score.js";
+import { reward } from "../../../src/tasks/countdown/parse.js";
 import { makeSample, promptOf, writeSearch, type Sample } from "../../../src/tasks/countdown/trace.js";
 import { decodeIds, encodeText, TOKENS } from "../../../src/tasks/countdown/vocabulary.js";
 import { exactValue } from "./exact.js";

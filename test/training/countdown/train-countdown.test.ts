@@ -80,9 +80,9 @@ describe("training CountDown", () => {
 
 test("a model that cannot search yet is judged to have solved nothing, and is a model", async () => {
   const { imitated } = await run("through");
-  const { scores, texts, tasks } = await judge(imitated, RECIPE, { folder: path("judged"), tasks: 5, threads: 1 });
-  expect([texts.length, tasks.length, scores.tasks]).toEqual([5, 5, 5]);
-  expect(sharesOf(scores)).toMatchObject({ solved: 0, format: 0 });
+  const { report, texts, tasks } = await judge(imitated, RECIPE, { folder: path("judged"), tasks: 5, threads: 1 });
+  expect([texts.length, tasks.length, report.solved?.n]).toEqual([5, 5, 5]);
+  expect(sharesOf(report)).toMatchObject({ solved: 0, format: 0 });
   writeModel(path("written"), imitated, filesOf(RECIPE));
   const model = await loadModel(path("written"), { threads: 1, lazy: true });
   expect(model.spec.layers).toHaveLength(1);

@@ -1,5 +1,5 @@
 /** @file Seeded draws: an order, and normal numbers. */
-import type { Random } from "../../base/random.js";
+import type { Random } from "./random.js";
 
 /** The items in random order (Fisher & Yates). */
 export function shuffled<T>(items: ArrayLike<T>, random: Random): T[] {

@@ -1,7 +1,7 @@
 /** @file Searches judged: good ones, bad ones, and texts that were made to be counted as good. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { parseTrace, reward, scoreTraces, verificationAccuracy } from "../../../src/tasks/countdown/score.js";
+import { parseTrace, reward } from "../../../src/tasks/countdown/parse.js";
 
 const TASK = { numbers: [3, 4, 6], target: 18 };
 const GOOD = "- 3 + 4 + 6 = 13 (not 18)\n- 3 * 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6\n";
@@ -72,42 +72,6 @@ describe("a search out of the format is worth nothing", () => {
   });
 });
 
-describe("scores of many searches", () => {
-  const texts = [
-    GOOD,
-    // A value reckoned wrong and called by what was written; one that hits the target and is called wrong.
-    "- 3 + 4 + 6 = 18 (this works)\nanswer 3 + 4 + 6\n",
-    "- 3 * 4 + 6 = 18 (not 18)\n- 4 * 6 - 3 = 21 (this works)\nanswer 3 * 4 + 6\n",
-    // Not the task's numbers: the value cannot be right.
-    "- 9 + 9 = 18 (this works)\nnonsense\n",
-  ];
-
-  test("are counts of what is written there", () => {
-    const scores = scoreTraces([TASK, TASK, TASK, TASK, TASK], texts);
-    expect(scores).toEqual({
-      tasks: 5,
-      solved: 2,
-      inFormat: 3,
-      attempts: 6,
-      calculated: 4,
-      hits: { all: 4, called: 3 },
-      misses: { all: 2, called: 1 },
-    });
-    expect(verificationAccuracy(scores)).toBe((3 / 4 + 1 / 2) / 2);
-  });
-
-  test("where all attempts hit, or all miss, the accuracy is that of those", () => {
-    expect(verificationAccuracy(scoreTraces([TASK], ["- 3 * 4 + 6 = 18 (this works)\n"]))).toBe(1);
-    expect(verificationAccuracy(scoreTraces([TASK], ["- 3 + 4 + 6 = 13 (this works)\n"]))).toBe(0);
-    expect(verificationAccuracy(scoreTraces([TASK], ["nothing"]))).toBeNaN();
-  });
-
-  test("judge each text by its own task", () => {
-    const other = { numbers: [1, 2], target: 3 };
-    expect(scoreTraces([other, TASK], [GOOD, GOOD])).toMatchObject({ solved: 1, inFormat: 1, calculated: 2 });
-  });
-});
-
 describe("any text", () => {
   const pieces = fc.constantFrom(
     "- ",
@@ -136,16 +100,14 @@ describe("any text", () => {
     fc.array(pieces, { maxLength: 40 }).map((parts) => parts.join("")),
   );
 
-  test("is worth 0, a tenth or 1, and counts agree with one another", () => {
+  test("is worth 0, a tenth or 1, and no more than what is read in it", () => {
     fc.assert(
       fc.property(texts, (text) => {
         const worth = reward(TASK, text);
-        const { attempts, calculated, hits, misses, solved, inFormat } = scoreTraces([TASK], [text]);
+        const { attempts, answer, inFormat } = parseTrace(TASK, text);
         expect([0, 0.1, 1]).toContain(worth);
-        expect(worth > 0).toBe(inFormat === 1);
-        expect(worth === 1).toBe(inFormat === 1 && solved === 1);
-        expect(hits.all + misses.all).toBe(attempts);
-        expect(Math.max(calculated, hits.called + misses.called)).toBeLessThanOrEqual(attempts);
+        if (worth > 0) expect(inFormat).toBe(true);
+        if (worth === 1) expect([answer, attempts.at(-1)?.value]).toEqual([TASK.target, TASK.target]);
       }),
       { seed: 31, numRuns: 2000 },
     );

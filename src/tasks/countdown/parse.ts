@@ -1,6 +1,6 @@
 /**
- * @file Reading a model's search and judging it: is it in the format, is the answer right, and does each verdict say what is so? Texts may be
- * anything.
+ * @file Reading a model's search, and what it is worth: is it in the format, is the answer right, does each verdict say what is so? Texts may be
+ * anything. Scores of many searches: `report.ts`.
  */
 import { parseExpression, sameNumbers, valueOf } from "./expression.js";
 import type { Task } from "./task.js";
@@ -66,40 +66,4 @@ export function reward(task: Pick<Task, "numbers" | "target">, text: string): nu
   const isConsistent = attempts.every(({ claimed, verdict }) => (claimed === task.target) === (verdict === "works"));
   if (!inFormat || !isConsistent) return 0;
   return answer === task.target && attempts.at(-1)?.value === task.target ? 1 : 0.1;
-}
-
-/** Counts over many responses; `share`s follow by division. */
-export interface Scores {
-  readonly tasks: number;
-  readonly solved: number;
-  readonly inFormat: number;
-  /** Attempts in all, and those whose claimed value is the true one. */
-  readonly attempts: number;
-  readonly calculated: number;
-  /** Attempts whose claimed value is the target, and of these those called so; likewise those whose claimed value is not. */
-  readonly hits: { readonly all: number; readonly called: number };
-  readonly misses: { readonly all: number; readonly called: number };
-}
-
-/** What a model's responses to tasks are worth. */
-export function scoreTraces(tasks: readonly Pick<Task, "numbers" | "target">[], texts: readonly string[]): Scores {
-  const parsed = tasks.map((task, i) => ({ task, trace: parseTrace(task, texts[i] ?? "") }));
-  const attempts = parsed.flatMap(({ task, trace }) => trace.attempts.map((attempt) => ({ ...attempt, target: task.target })));
-  const hits = attempts.filter(({ claimed, target }) => claimed === target);
-  const misses = attempts.filter(({ claimed, target }) => claimed !== target);
-  return {
-    tasks: tasks.length,
-    solved: parsed.filter(({ task, trace }) => trace.answer === task.target).length,
-    inFormat: parsed.filter(({ trace }) => trace.inFormat).length,
-    attempts: attempts.length,
-    calculated: attempts.filter(({ value, claimed }) => value === claimed).length,
-    hits: { all: hits.length, called: hits.filter(({ verdict }) => verdict === "works").length },
-    misses: { all: misses.length, called: misses.filter(({ verdict }) => verdict === "not").length },
-  };
-}
-
-/** The share of attempts whose verdict follows from the value that the model itself wrote: right and wrong ones count alike. */
-export function verificationAccuracy({ hits, misses }: Scores): number {
-  const shares = [hits, misses].filter(({ all }) => all > 0).map(({ all, called }) => called / all);
-  return shares.reduce((total, share) => total + share, 0) / shares.length;
 }
