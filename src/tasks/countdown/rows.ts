@@ -1,8 +1,8 @@
 /** @file CountDown searches as rows of tokens: sample i of a seed is the same whenever and wherever it is made, so that training resumes exactly. */
 import { refuse, SextantError } from "../../base/errors.js";
-import { seededRandom } from "../../base/random.js";
+import { seededRandom, type Random } from "../../base/random.js";
 import { makeTask, taskKey, type Task, type TaskOptions } from "./task.js";
-import { makeSample, promptOf, type TraceOptions } from "./trace.js";
+import { makeSample, promptOf, writeDrill, type TraceOptions } from "./trace.js";
 import { CONTEXT, encodeText, TOKENS } from "./vocabulary.js";
 
 /** A row, and which of its tokens count in the loss: the search, not what was asked. */
@@ -13,7 +13,31 @@ export interface Row {
 
 /** The row of sample `index`. */
 export function rowAt(seed: number, index: number, options: TraceOptions = {}): Row {
-  const { prompt, response } = makeSample(seededRandom(seed, index), options);
+  return searchRow(seededRandom(seed, index), options);
+}
+
+/** The row of sample `index` where a share of the rows is practice: calculating and judging attempts, and only that counts. */
+export function practiceRowAt(seed: number, index: number, { drills, ...options }: TraceOptions & { readonly drills: number }): Row {
+  const random = seededRandom(seed, index);
+  return random() < drills ? drillRow(random, options) : searchRow(random, options);
+}
+
+function drillRow(random: Random, options: TraceOptions): Row {
+  const task = makeTask(random, options, false);
+  const asked = [TOKENS.bos, ...encodeText(promptOf(task))];
+  const lines = writeDrill(random, task, options).trimEnd().split("\n");
+  const parts = lines.map((line) => {
+    const at = line.indexOf(" = ") + " =".length;
+    return [encodeText(line.slice(0, at)), encodeText(`${line.slice(at)}\n`)] as const;
+  });
+  return {
+    tokens: [...asked, ...parts.flat(2)],
+    mask: [...asked.map(() => 0), ...parts.flatMap(([given, own]) => [...given.map(() => 0), ...own.map(() => 1)])],
+  };
+}
+
+function searchRow(random: Random, options: TraceOptions): Row {
+  const { prompt, response } = makeSample(random, options);
   const asked = [TOKENS.bos, ...encodeText(prompt)];
   const search = [...encodeText(response), TOKENS.eos];
   return { tokens: [...asked, ...search], mask: [...asked.map(() => 0), ...search.map(() => 1)] };

@@ -22,17 +22,20 @@ export interface TaskOptions {
   readonly largestNumber?: number;
   /** Targets are 1 to this. Default 99. */
   readonly largestTarget?: number;
+  /** How much oftener + and - are drawn than * and /, which seldom come out whole or small. A whole number, default 2. */
+  readonly sums?: number;
 }
 
 /** The settings in full. */
 export function taskOptions(options: TaskOptions = {}): Required<TaskOptions> {
-  const { counts = [3, 4], operators = OPERATORS, largestNumber = 30, largestTarget = 99 } = options;
+  const { counts = [3, 4], operators = OPERATORS, largestNumber = 30, largestTarget = 99, sums = 2 } = options;
   if (counts.length === 0 || !counts.every((count) => isWhole(count, 2, 6)))
     throw bad(`counts must be whole numbers from 2 to 6, got ${counts.join(", ")}`);
   if (operators.length === 0 || !operators.every((one) => OPERATORS.includes(one))) throw bad("operators must be some of + - * /");
   if (!isWhole(largestNumber, 2, 999)) throw bad(`largestNumber must be 2 to 999, got ${largestNumber}${onlyWhole(largestNumber)}`);
   if (!isWhole(largestTarget, 1, 9999)) throw bad(`largestTarget must be 1 to 9999, got ${largestTarget}${onlyWhole(largestTarget)}`);
-  return { counts, operators, largestNumber, largestTarget };
+  if (!isWhole(sums, 1, 100)) throw bad(`sums must be 1 to 100, got ${sums}${onlyWhole(sums)}`);
+  return { counts, operators, largestNumber, largestTarget, sums };
 }
 
 function isWhole(value: number, least: number, most: number): boolean {
@@ -55,7 +58,7 @@ const MOST_DRAWS = 50_000;
 export function makeTask(random: Random, options: TaskOptions = {}, held?: boolean): Task {
   const settings = taskOptions(options);
   for (let draws = 0; draws < MOST_DRAWS; draws++) {
-    const solution = randomExpression(random, drawNumbers(random, settings), settings.operators);
+    const solution = randomExpression(random, drawNumbers(random, settings), settings);
     const target = valueOf(solution);
     if (target === undefined || target < 1 || target > settings.largestTarget) continue;
     const task = { numbers: shuffled(solution.numbers, random), target, solution };
@@ -73,9 +76,10 @@ function drawNumbers(random: Random, { counts, largestNumber }: Required<TaskOpt
   return Array.from({ length: count }, () => 1 + Math.floor(random() * largestNumber));
 }
 
-/** The numbers in random order, joined by random operators; sums twice as often as products, which seldom come out whole or small. */
-export function randomExpression(random: Random, numbers: readonly number[], operators: readonly Operator[]): Expression {
-  const weighted = operators.flatMap((one) => (one === "+" || one === "-" ? [one, one] : [one]));
+/** The numbers in random order, joined by random operators. */
+export function randomExpression(random: Random, numbers: readonly number[], options: TaskOptions = {}): Expression {
+  const { operators, sums } = taskOptions(options);
+  const weighted = operators.flatMap((one) => (one === "+" || one === "-" ? Array.from({ length: sums }, () => one) : [one]));
   return { numbers: shuffled(numbers, random), operators: numbers.slice(1).map(() => pick(random, weighted)) };
 }
 

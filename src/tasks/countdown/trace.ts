@@ -10,6 +10,11 @@ import { makeTask, pick, randomExpression, taskOptions, type Task, type TaskOpti
 export interface TraceOptions extends TaskOptions {
   /** Wrong attempts before the solution: 0 to this. Default 4. */
   readonly mostWrong?: number;
+  /**
+   * Chance that the next attempt is the solution, until there are `mostWrong`: how far a search has gone then says little about whether the next attempt works.
+   * Without it all counts of wrong attempts are as likely.
+   */
+  readonly hit?: number;
 }
 
 /** The bound of `mostWrong`. */
@@ -39,19 +44,45 @@ export function answerOf(expression: Expression): string {
 
 /** A search: some wrong attempts, no two alike, then the solution and the answer. Fewer than were drawn where the task has no more of them. */
 export function writeSearch(random: Random, { numbers, target, solution }: Task, options: TraceOptions = {}): string {
-  const mostWrong = wrongLimit(options);
-  const { operators } = taskOptions(options);
-  const wrong = Math.floor(random() * (mostWrong + 1));
+  const wrong = wrongCount(random, options);
   const seen = new Set<string>();
   let text = "";
   for (let tries = 0; seen.size < wrong && tries < 50 * wrong; tries++) {
-    const attempt = random() < 0.5 ? variation(random, solution, operators) : randomExpression(random, numbers, operators);
+    const attempt = nextAttempt(random, { numbers, target, solution }, options);
     const value = valueOf(attempt);
     if (value === undefined || value === target || Math.abs(value) > 999 || seen.has(textOf(attempt))) continue;
     seen.add(textOf(attempt));
     text += attemptOf(attempt, value, target);
   }
   return text + attemptOf(solution, target, target) + answerOf(solution);
+}
+
+/** Attempts that have nothing to do with each other or with a way to the solution, each calculated and judged: practice in both. */
+export function writeDrill(random: Random, task: Task, options: TraceOptions = {}): string {
+  const most = wrongLimit(options) + 1;
+  let text = "";
+  for (let count = 0, tries = 0; count < most && tries < 50 * most; tries++) {
+    const attempt = nextAttempt(random, task, options);
+    const value = valueOf(attempt);
+    if (value === undefined || Math.abs(value) > 999) continue;
+    count++;
+    text += attemptOf(attempt, value, task.target);
+  }
+  return text;
+}
+
+function nextAttempt(random: Random, { numbers, solution }: Task, options: TraceOptions): Expression {
+  return random() < 0.5 ? variation(random, solution, taskOptions(options).operators) : randomExpression(random, numbers, options);
+}
+
+function wrongCount(random: Random, options: TraceOptions): number {
+  const most = wrongLimit(options);
+  const { hit } = options;
+  if (hit === undefined) return Math.floor(random() * (most + 1));
+  if (!(hit > 0 && hit <= 1)) throw new SextantError("usage", `countdown: hit must be above 0 and at most 1, got ${hit}`);
+  let count = 0;
+  while (count < most && random() >= hit) count++;
+  return count;
 }
 
 function wrongLimit({ mostWrong = 4 }: TraceOptions): number {

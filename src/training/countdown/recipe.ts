@@ -10,7 +10,14 @@ export interface CountdownRecipe {
   readonly task: TraceOptions;
   readonly model: { readonly layers: number; readonly dModel: number; readonly heads: number; readonly dMlp: number };
   /** First part: searches are imitated. */
-  readonly imitation: { readonly steps: number; readonly rows: number; readonly peak: number; readonly warmUp: number };
+  readonly imitation: {
+    readonly steps: number;
+    readonly rows: number;
+    /** Share of the rows that are practice in calculating and judging instead of a search. */
+    readonly drills: number;
+    readonly peak: number;
+    readonly warmUp: number;
+  };
   /** Second part: own searches are rewarded. */
   readonly reward: {
     readonly steps: number;
@@ -27,15 +34,15 @@ export interface CountdownRecipe {
 /** The recipe of the model that comes with Sextant. */
 export const COUNTDOWN: CountdownRecipe = {
   seed: 7,
-  task: { counts: [3, 4], operators: ["+", "-", "*", "/"], largestNumber: 12, largestTarget: 99, mostWrong: 5 },
+  task: { counts: [3, 3, 3, 4], operators: ["+", "-", "*", "/"], largestNumber: 12, largestTarget: 99, sums: 3, mostWrong: 7, hit: 0.3 },
   model: { layers: 4, dModel: 160, heads: 5, dMlp: 432 },
-  imitation: { steps: 3000, rows: 32, peak: 2e-3, warmUp: 100 },
+  imitation: { steps: 5000, rows: 32, drills: 0.4, peak: 2e-3, warmUp: 100 },
   reward: { steps: 40, prompts: 16, group: 8, rate: 4e-5, clip: 0.2, kl: 0.02 },
   evaluation: { tasks: 128, every: 1000 },
 };
 
 /** The most tokens that a search may take. */
-export const MOST_NEW = 150;
+export const MOST_NEW = 190;
 
 /** The configuration: Llama's blocks with tied embeddings. */
 export function configOf({ model: { layers, dModel, heads, dMlp } }: CountdownRecipe): JsonObject {
