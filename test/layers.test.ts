@@ -14,7 +14,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tasks:    ["base", "formats"],
   training: ["base", "formats", "graph", "models", "runtime", "tasks"],
   charts:   ["base"],
-  cli:      ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts"],
+  store:    ["base", "formats"],
+  studies:  ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts", "store"],
+  report:   ["base", "charts", "store"],
+  cli:      ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts", "store", "studies", "report"],
 };
 
 /** What may be named where: packages, parts of Node, globals. Whatever package has no row here is refused. */
@@ -27,11 +30,11 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["@huggingface/jinja",      /^formats\/chat\.ts$/],
   ["@huggingface/tokenizers", /^formats\/tokens\//],
   ["@resvg/resvg-js",         /^charts\/png\.ts$/],
-  ["node:fs",                 /^formats\//],
+  ["node:fs",                 /^(formats|store)\//],
   ["node:zlib",               /^formats\//],
-  ["node:crypto",             /^formats\//],
+  ["node:crypto",             /^(formats|store)\//],
   ["node:module",             /^charts\/png\.ts$/],
-  ["node:path",               /^(formats|runtime|cli)\//],
+  ["node:path",               /^(formats|runtime|store|studies|cli)\//],
   ["node:os",                 /^runtime\//],
   ["node:url",                /^cli\//],
   ["node:util",               /^cli\//],
