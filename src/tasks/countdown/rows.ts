@@ -16,8 +16,9 @@ export function rowAt(seed: number, index: number, options: TraceOptions = {}): 
   return searchRow(seededRandom(seed, index), options);
 }
 
-/** The row of sample `index` where a share of the rows is practice: calculating and judging attempts, and only that counts. */
+/** The row of sample `index` where a share of the rows, `drills` from 0 to 1, is practice: calculating and judging attempts, and only that counts. */
 export function practiceRowAt(seed: number, index: number, { drills, ...options }: TraceOptions & { readonly drills: number }): Row {
+  if (!(drills >= 0 && drills <= 1)) throw new SextantError("usage", `countdown: drills must be a share from 0 to 1, got ${drills}`);
   const random = seededRandom(seed, index);
   return random() < drills ? drillRow(random, options) : searchRow(random, options);
 }

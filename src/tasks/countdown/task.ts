@@ -32,14 +32,18 @@ export function taskOptions(options: TaskOptions = {}): Required<TaskOptions> {
   if (counts.length === 0 || !counts.every((count) => isWhole(count, 2, 6)))
     throw bad(`counts must be whole numbers from 2 to 6, got ${counts.join(", ")}`);
   if (operators.length === 0 || !operators.every((one) => OPERATORS.includes(one))) throw bad("operators must be some of + - * /");
-  if (!isWhole(largestNumber, 2, 999)) throw bad(`largestNumber must be 2 to 999, got ${largestNumber}${onlyWhole(largestNumber)}`);
-  if (!isWhole(largestTarget, 1, 9999)) throw bad(`largestTarget must be 1 to 9999, got ${largestTarget}${onlyWhole(largestTarget)}`);
-  if (!isWhole(sums, 1, 100)) throw bad(`sums must be 1 to 100, got ${sums}${onlyWhole(sums)}`);
+  checkWhole("largestNumber", largestNumber, { least: 2, most: 999 });
+  checkWhole("largestTarget", largestTarget, { least: 1, most: 9999 });
+  checkWhole("sums", sums, { least: 1, most: 100 });
   return { counts, operators, largestNumber, largestTarget, sums };
 }
 
 function isWhole(value: number, least: number, most: number): boolean {
   return Number.isInteger(value) && value >= least && value <= most;
+}
+
+function checkWhole(name: string, value: number, { least, most }: { least: number; most: number }): void {
+  if (!isWhole(value, least, most)) throw bad(`${name} must be ${least} to ${most}, got ${value}${onlyWhole(value)}`);
 }
 
 /** What an error adds where a value lies between whole numbers. */
@@ -79,8 +83,13 @@ function drawNumbers(random: Random, { counts, largestNumber }: Required<TaskOpt
 /** The numbers in random order, joined by random operators. */
 export function randomExpression(random: Random, numbers: readonly number[], options: TaskOptions = {}): Expression {
   const { operators, sums } = taskOptions(options);
-  const weighted = operators.flatMap((one) => (one === "+" || one === "-" ? Array.from({ length: sums }, () => one) : [one]));
+  const weighted = operators.flatMap((one) => (isSum(one) ? Array.from({ length: sums }, () => one) : [one]));
   return { numbers: shuffled(numbers, random), operators: numbers.slice(1).map(() => pick(random, weighted)) };
+}
+
+/** Whether an operator adds or takes away: what `sums` weights. */
+export function isSum(operator: Operator): boolean {
+  return operator === "+" || operator === "-";
 }
 
 /** One of a list. */

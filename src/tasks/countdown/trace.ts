@@ -57,7 +57,10 @@ export function writeSearch(random: Random, { numbers, target, solution }: Task,
   return text + attemptOf(solution, target, target) + answerOf(solution);
 }
 
-/** Attempts that have nothing to do with each other or with a way to the solution, each calculated and judged: practice in both. */
+/**
+ * Attempts that have nothing to do with each other or with a way to the solution, each calculated and judged: practice in both. As many as the longest search
+ * has; only the solution where none of the attempts tried can be written.
+ */
 export function writeDrill(random: Random, task: Task, options: TraceOptions = {}): string {
   const most = wrongLimit(options) + 1;
   let text = "";
@@ -68,7 +71,7 @@ export function writeDrill(random: Random, task: Task, options: TraceOptions = {
     count++;
     text += attemptOf(attempt, value, task.target);
   }
-  return text;
+  return text || attemptOf(task.solution, task.target, task.target);
 }
 
 function nextAttempt(random: Random, { numbers, solution }: Task, options: TraceOptions): Expression {
@@ -85,7 +88,8 @@ function wrongCount(random: Random, options: TraceOptions): number {
   return count;
 }
 
-function wrongLimit({ mostWrong = 4 }: TraceOptions): number {
+/** The most wrong attempts that searches of these settings have. */
+export function wrongLimit({ mostWrong = 4 }: TraceOptions): number {
   if (Number.isInteger(mostWrong) && mostWrong >= 0 && mostWrong <= MOST_WRONG) return mostWrong;
   throw new SextantError("usage", `countdown: mostWrong must be a whole number from 0 to ${MOST_WRONG}, got ${mostWrong}`);
 }

@@ -1,6 +1,8 @@
 /** @file The card of a trained CountDown model: how it was made, with which command and seed, and what it can and cannot do. */
 import type { ShareInterval } from "../../base/wilson.js";
 import type { TraceReport } from "../../tasks/countdown/report.js";
+import { isSum, taskOptions } from "../../tasks/countdown/task.js";
+import { wrongLimit, type TraceOptions } from "../../tasks/countdown/trace.js";
 import type { CountdownRecipe } from "./recipe.js";
 
 export interface CardFacts {
@@ -18,7 +20,7 @@ export interface CardFacts {
 /** The card as Markdown. */
 export function cardOf({ recipe, command, made, imitated, rewarded, parameters, example }: CardFacts): string {
   const { task, imitation, reward, seed } = recipe;
-  const { counts = [], operators = [], largestNumber, largestTarget, mostWrong } = task;
+  const { operators, largestNumber, largestTarget } = taskOptions(task);
   const row = (name: string, read: (report: TraceReport) => ShareInterval | undefined): string =>
     `| ${name} | ${[imitated, rewarded].map((report) => shareText(read(report))).join(" | ")} |`;
   return `# CountDown
@@ -41,8 +43,9 @@ ${command}
 
 Seed ${seed}. ${made}
 
-1. ${imitation.steps} steps on ${imitation.rows} written searches each (AdamW, peak ${imitation.peak}, cosine): ${counts.join(" or ")} numbers of 1 to ${largestNumber}, targets of 1 to ${largestTarget}, up to ${mostWrong} wrong attempts
-   before the right one. Searches are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them.
+1. ${imitation.steps} steps on ${imitation.rows} rows each (AdamW, peak ${imitation.peak}, cosine). Rows are written searches: ${countsText(task)} of 1 to ${largestNumber}, targets of 1 to ${largestTarget},
+   ${wrongText(task)}.${drillsText(imitation)} All are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers
+   and target) is among them.
 2. ${reward.steps} steps on its own searches (GRPO, ${reward.prompts} tasks × ${reward.group} searches, rate ${reward.rate}, divergence ${reward.kl}): 1 for a right answer in the format, 0.1 for the format alone.
 
 \`curves.svg\` and \`reward.svg\` show both parts, \`training.json\` has every number.
@@ -62,12 +65,37 @@ ${row("value written is not the target, called wrong", ({ byClaimed }) => byClai
 ${row("attempt does reach the target, called right", ({ byTrue }) => byTrue.hits)}
 ${row("attempt does not reach the target, called wrong", ({ byTrue }) => byTrue.misses)}
 
-Two things are called verification here: of the value that the model itself wrote, and of the attempt. It is good at the first alone: where it has calculated wrong, it believes what it wrote.
+Two things are called verification here: of the value that the model itself wrote, and of the attempt. They can part only where it has calculated wrong.
 
 ## Licence
 
 The same as Sextant's. No data of others went into it.
 `;
+}
+
+/** How many numbers tasks have, and the operators drawn for them. A count that comes twice in the list is drawn twice as often. */
+function countsText(task: TraceOptions): string {
+  const { counts, operators, sums } = taskOptions(task);
+  const distinct = [...new Set(counts)];
+  const uses = distinct.map((count) => counts.filter((one) => one === count).length);
+  const isEven = uses.every((use) => use === uses[0]);
+  const weights = isEven ? [] : distinct.slice(0, -1).map((count, i) => `${count} in ${uses[i]} of ${counts.length} draws`);
+  const [added, others] = [operators.filter(isSum), operators.filter((one) => !isSum(one))].map((some) => some.join(" and "));
+  const drawn = added && others && sums > 1 ? [`${added} drawn ${sums} times as often as ${others}`] : [];
+  const notes = [...weights, ...drawn];
+  return `${distinct.join(" or ")} numbers${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`;
+}
+
+function wrongText(task: TraceOptions): string {
+  const before = `up to ${wrongLimit(task)} wrong attempts before the right one`;
+  return task.hit === undefined
+    ? `${before}, all counts as likely`
+    : `${before}, which comes next with chance ${task.hit} until there are so many`;
+}
+
+function drillsText({ drills }: CountdownRecipe["imitation"]): string {
+  if (drills === 0) return "";
+  return ` About ${Number((100 * drills).toFixed(1))} % are practice instead: attempts without a search, of which only values and verdicts count in the loss.`;
 }
 
 function shareText(interval: ShareInterval | undefined): string {

@@ -2,7 +2,7 @@
 import { seededRandom } from "../../../src/base/random.js";
 import { makeSample, type Sample, type TraceOptions } from "../../../src/tasks/countdown/trace.js";
 
-/** The tasks of the model that comes with Sextant. */
+/** Tasks of 3 or 4 small numbers. */
 export const RECIPE: TraceOptions = { counts: [3, 4], operators: ["+", "-", "*", "/"], largestNumber: 12, largestTarget: 99, mostWrong: 5 };
 
 export function samples(count: number, options: TraceOptions = RECIPE, seed = 5): Sample[] {

@@ -4,7 +4,7 @@ import { shuffled } from "../../../src/base/draws.js";
 import { seededRandom } from "../../../src/base/random.js";
 import { sameNumbers, textOf } from "../../../src/tasks/countdown/expression.js";
 import { rowAt, taskAt } from "../../../src/tasks/countdown/rows.js";
-import { isHeldOut, makeTask, taskOptions, type Task, type TaskOptions } from "../../../src/tasks/countdown/task.js";
+import { isHeldOut, makeTask, randomExpression, taskOptions, type Task, type TaskOptions } from "../../../src/tasks/countdown/task.js";
 import { decodeIds } from "../../../src/tasks/countdown/vocabulary.js";
 import { temporaryFolder } from "../../formats/folder.js";
 import { exactValue } from "./exact.js";
@@ -33,6 +33,19 @@ describe("tasks", () => {
     expect(new Set(tasks(200).flatMap(({ solution }) => solution.operators))).toEqual(new Set(["+", "-", "*", "/"]));
   });
 
+  test("are made with + and - so many times as often as * and /", () => {
+    const share = (options: TaskOptions): number => {
+      const drawn = Array.from({ length: 1000 }, (_, i) => randomExpression(seededRandom(8, i), [1, 2, 3, 4], options).operators).flat();
+      return drawn.filter((one) => one === "+" || one === "-").length / drawn.length;
+    };
+    // 3000 operators, binomial: the largest standard deviation is √(0.25 / 3000) = 0.009, five of them 0.046.
+    expect(Math.abs(share({ sums: 1 }) - 2 / 4)).toBeLessThan(0.046);
+    expect(Math.abs(share({ sums: 3 }) - 6 / 8)).toBeLessThan(0.046);
+    expect(Math.abs(share({ sums: 9, operators: ["*", "-"] }) - 9 / 10)).toBeLessThan(0.046);
+    expect(share({})).toBe(share({ sums: 2 }));
+    expect(share({ sums: 3, operators: ["*", "/"] })).toBe(0);
+  });
+
   test("do not show the solution's order", () => {
     const made = tasks(300, { counts: [4] });
     const inOrder = made.filter(({ numbers, solution }) => String(numbers) === String(solution.numbers));
@@ -54,6 +67,8 @@ describe("tasks", () => {
     expect(refusal(() => taskOptions({ operators: ["^" as "+"] }))).toContain("operators must be some of");
     expect(refusal(() => taskOptions({ largestNumber: NaN }))).toContain("largestNumber must be 2 to 999, got NaN");
     expect(refusal(() => taskOptions({ largestTarget: 10_000 }))).toContain("largestTarget must be 1 to 9999, got 10000");
+    expect(refusal(() => taskOptions({ sums: 0 }))).toBe("usage: countdown: sums must be 1 to 100, got 0");
+    expect(refusal(() => taskOptions({ sums: 1.5 }))).toContain("sums must be 1 to 100, got 1.5, which is no whole number");
   });
 });
 

@@ -6,6 +6,7 @@ import { rowAt } from "../../../src/tasks/countdown/rows.js";
 import { reward } from "../../../src/tasks/countdown/parse.js";
 import { makeSample, promptOf, writeSearch, type Sample } from "../../../src/tasks/countdown/trace.js";
 import { decodeIds, encodeText, TOKENS } from "../../../src/tasks/countdown/vocabulary.js";
+import { thrownBy } from "../../formats/folder.js";
 import { exactValue } from "./exact.js";
 
 interface Line {
@@ -53,6 +54,22 @@ describe("a search", () => {
     for (const count of counts) expect(Math.abs(count - 50)).toBeLessThan(30);
     const none = makeSample(seededRandom(2, 1), { mostWrong: 0 });
     expect(linesOf(none.response).attempts).toHaveLength(1);
+  });
+
+  test("with `hit` stops after each attempt by the same chance, at the latest after so many", () => {
+    const options = { counts: [4], mostWrong: 3, hit: 0.4 };
+    const wrong = Array.from({ length: 1000 }, (_, i) => linesOf(makeSample(seededRandom(6, i), options).response).attempts.length - 1);
+    const counts = Array.from({ length: 5 }, (_, count) => wrong.filter((own) => own === count).length);
+    // Geometric, the rest of it at the bound: 0.4, 0.6 × 0.4, 0.6² × 0.4, 0.6³ of 1000. Binomial: the largest standard deviation is √(1000 × 0.4 × 0.6) = 15.5,
+    // four of them are 62; counts that were all as likely would give 250 each.
+    for (const [count, expected] of [400, 240, 144, 216].entries()) expect(Math.abs(counts[count]! - expected)).toBeLessThan(62);
+    expect(counts[4]).toBe(0);
+    const sure = makeSample(seededRandom(6, 3), { ...options, hit: 1 });
+    expect(linesOf(sure.response).attempts).toHaveLength(1);
+  });
+
+  test.each([0, -0.1, 1.01, Number.NaN])("refuses a chance of %d that the next attempt works", (hit) => {
+    expect(thrownBy(() => makeSample(seededRandom(1), { hit })).message).toBe(`countdown: hit must be above 0 and at most 1, got ${hit}`);
   });
 
   test("ends even where no attempt can be wrong", () => {
