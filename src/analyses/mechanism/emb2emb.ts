@@ -43,7 +43,7 @@ const CHUNK = 256;
 /** An eigenvalue below this share of the largest, times the size, is rounding. */
 const LEAST_EIGENVALUE = 1e-13;
 
-/** The map from the rows of `from` to those of `to` (vocab, d_model each), fitted on the pairs. */
+/** The map from the rows of `from` to those of `to` (vocab, d_model each), fitted on the pairs. Its work is pairs · d_model · (d_model of both) multiply-adds. */
 export async function fitEmb2Emb(
   from: Tensor<Float32Array>,
   to: Tensor<Float32Array>,
@@ -155,11 +155,12 @@ function columnsReader(table: Tensor<Float32Array>, pairs: readonly TokenPair[],
 }
 
 /** Solves for one A and any B of the same tokens; by AᵀA, or by A Aᵀ where there are fewer tokens than coordinates. */
-async function equations(a: ColumnsReader, { ridge = 0, signal }: Emb2EmbOptions): Promise<(b: ColumnsReader) => Promise<Float64Array>> {
+async function equations(a: ColumnsReader, options: Emb2EmbOptions): Promise<(b: ColumnsReader) => Promise<Float64Array>> {
+  const { ridge = 0, signal } = options;
   if (a.pairs >= a.width) {
-    const inverse = shiftedInverse(await productOf(a, a, signal), a.width, ridge);
+    const inverse = shiftedInverse(await productOf(a, a, options), a.width, ridge);
     return async (b) => {
-      const side = await productOf(a, b, signal);
+      const side = await productOf(a, b, options);
       return solved(inverse, side, b.width, signal);
     };
   }
@@ -179,15 +180,21 @@ async function equations(a: ColumnsReader, { ridge = 0, signal }: Emb2EmbOptions
   };
 }
 
-/** AᵀB over all tokens: width of A, width of B. */
-async function productOf(a: ColumnsReader, b: ColumnsReader, signal: AbortSignal | undefined): Promise<Float64Array> {
+/** AᵀB over all tokens: width of A, width of B. Of AᵀA one triangle is computed. */
+async function productOf(a: ColumnsReader, b: ColumnsReader, { signal, onProgress }: RunOptions): Promise<Float64Array> {
   const out = new Float64Array(a.width * b.width);
   for (let first = 0; first < a.pairs; first += CHUNK) {
     await pause(signal);
+    onProgress?.({ stage: "tokens", done: first, total: a.pairs });
     const left = a.read(first, first + CHUNK);
     const right = a === b ? left : b.read(first, first + CHUNK);
-    for (const [i, x] of left.entries()) for (let j = 0; j < right.length; j++) out[i * b.width + j]! += dot(x, right[j]!);
+    for (const [i, x] of left.entries()) {
+      const end = a === b ? i + 1 : b.width;
+      for (let j = 0; j < end; j++) out[i * b.width + j]! += dot(x, right[j]!);
+    }
   }
+  onProgress?.({ stage: "tokens", done: a.pairs, total: a.pairs });
+  if (a === b) for (let i = 0; i < a.width; i++) for (let j = 0; j < i; j++) out[j * a.width + i] = out[i * a.width + j]!;
   return out;
 }
 
