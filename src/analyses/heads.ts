@@ -20,6 +20,11 @@ export interface HeadPlace {
   readonly head: number;
 }
 
+/** Whether two places are of one head. */
+export function isSameHead(a: HeadPlace, b: HeadPlace): boolean {
+  return a.layer === b.layer && a.head === b.head;
+}
+
 /** Shares of attention in 0..1, means over all queries but the first (which can only look at itself). */
 export interface HeadScores {
   /** To the token before the query. */

@@ -45,6 +45,12 @@ function ort(): Promise<typeof Ort> {
   return library;
 }
 
+/** The version of ONNX Runtime. */
+export async function runtimeVersion(): Promise<string> {
+  const { env } = await ort();
+  return env.versions.node ?? env.versions.common;
+}
+
 /** A session for the graph. */
 export async function openSession(graph: Uint8Array, options: SessionOptions): Promise<Session> {
   const { InferenceSession, Tensor } = await ort();

@@ -1,0 +1,201 @@
+/**
+ * @file The settings of the study: the paper's where they can be carried over as they are, and scaled by depth and width where they count layers or
+ * units. Qwen2.5-3B, the paper's model, has 36 layers of 11008 units.
+ */
+import { refuse, SextantError } from "../../base/errors.js";
+import { describeJson, isJsonObject, type JsonObject } from "../../formats/json.js";
+import type { ModelSpec } from "../../models/spec.js";
+
+export interface SelfVerificationParameters {
+  /** How searches are asked for and read: a name of the table of formats. */
+  readonly format: string;
+  readonly searches: {
+    /** Tasks that are asked. */
+    readonly prompts: number;
+    /** Worked examples in front of each. */
+    readonly examples: number;
+    /** A JSONL file of searches to use instead of writing some: `{"prompt": …, "response": …}` a line. Null: the model writes. */
+    readonly file: string | null;
+    /** Only searches with both verdicts are probed, as in the paper. */
+    readonly bothVerdicts: boolean;
+  };
+  readonly probe: {
+    /** A probe to use instead of a fitted one: a file as the paper's authors released it, or safetensors. Null: it is fitted. */
+    readonly file: string | null;
+    readonly learningRate: number;
+    readonly maxSteps: number;
+    /** Seeds with which the probe is fitted anew. */
+    readonly seeds: number;
+    /** Draws of each control. */
+    readonly controls: number;
+    /** The most time steps that are used, evenly over searches. */
+    readonly most: number;
+  };
+  readonly lens: { readonly top: number };
+  readonly steer: {
+    /** Layers whose output is moved. */
+    readonly layers: readonly number[];
+    /** Lengths of the step, as multiples of the mean norm of the stream at each layer's judgements. */
+    readonly strengths: readonly number[];
+    readonly cases: number;
+    /** From which judgement of a search on a steered search is steered. */
+    readonly fromJudgement: number;
+    readonly placebos: number;
+  };
+  readonly units: {
+    /** Layers that are looked through. */
+    readonly layers: readonly number[];
+    /** Units of each layer, by class, that are switched off: the intervention pool. */
+    readonly perLayer: number;
+    /** Units of the first class that heads are ranked by: the ranking pool. */
+    readonly ranking: number;
+  };
+  readonly heads: {
+    /** Least mean attention to mentions of the target. */
+    readonly threshold: number;
+    /** The most heads that the threshold is put to. */
+    readonly most: number;
+    /** The position that looks back: the result's last digit as in the paper, the token in front of the verdict, or whichever looks more. */
+    readonly lookFrom: "result" | "open" | "either";
+    /** 0: means over all cases. Else over the last so many only, as in the released code. */
+    readonly lastCases: number;
+    /** Which score ranks heads. */
+    readonly rankBy: "diagonal" | "composition";
+    /** Heads that are called the verification heads. */
+    readonly top: number;
+  };
+  readonly ablation: {
+    /** Right attempts that are gone on from. */
+    readonly cases: number;
+    /** Rows a pass. */
+    readonly batch: number;
+    /** Draws of random heads. */
+    readonly randomDraws: number;
+    /** Longest curve over numbers of heads. */
+    readonly curve: number;
+  };
+  /** The task with worked examples in front. */
+  readonly inContext: { readonly examples: number; readonly prompts: number };
+  /** The probe carried to another model. */
+  readonly transfer: {
+    readonly prompts: number;
+    /** Worked examples in front of the other model's tasks, for a model that was not trained on them. */
+    readonly examples: number;
+    /** Weight of the squared length of the map, in units of the mean squared length of a token's row. */
+    readonly ridge: number;
+  };
+}
+
+const PAPER = { layers: 36, units: 11_008, perLayer: 50, ranking: 200, pool: 900, steerFrom: 24, steerTo: 33, unitsFrom: 18 } as const;
+
+/** The defaults for a model. */
+export function defaultParameters(spec: Pick<ModelSpec, "layers" | "family">): SelfVerificationParameters {
+  const layers = spec.layers.length;
+  const scaled = (layer: number): number => Math.min(layers - 1, Math.round((layer / PAPER.layers) * layers));
+  const upper = range(scaled(PAPER.unitsFrom), layers);
+  const dMlp = Math.max(...spec.layers.map(({ mlp }) => (mlp && "dMlp" in mlp ? mlp.dMlp : 0)));
+  const perLayer = Math.max(5, Math.round((PAPER.perLayer / PAPER.units) * dMlp));
+  const isPapers = spec.family === "qwen2";
+  return {
+    format: isPapers ? "qwen-countdown" : "countdown",
+    searches: { prompts: 256, examples: 0, file: null, bothVerdicts: true },
+    probe: { file: null, learningRate: isPapers ? 1e-4 : 1e-2, maxSteps: 2000, seeds: 3, controls: 5, most: 1500 },
+    lens: { top: 10 },
+    steer: {
+      layers: range(scaled(PAPER.steerFrom), Math.max(scaled(PAPER.steerTo), scaled(PAPER.steerFrom) + 1)),
+      strengths: [0.25, 0.5, 1, 2],
+      cases: 100,
+      fromJudgement: 3,
+      placebos: 5,
+    },
+    units: { layers: upper, perLayer, ranking: Math.max(5, Math.round((PAPER.ranking / PAPER.pool) * perLayer * upper.length)) },
+    heads: { threshold: 0.1, most: 50, lookFrom: "either", lastCases: 0, rankBy: "diagonal", top: 3 },
+    ablation: { cases: 100, batch: 32, randomDraws: 5, curve: 10 },
+    inContext: { examples: 1, prompts: 64 },
+    transfer: { prompts: 64, examples: 0, ridge: 0 },
+  };
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: Math.max(0, to - from) }, (_, i) => from + i);
+}
+
+/** The defaults with what was given put over them, checked. */
+export function parametersFor(spec: Pick<ModelSpec, "layers" | "family">, given: JsonObject): SelfVerificationParameters {
+  const merged = merge(defaultParameters(spec) as unknown as JsonObject, given, "") as unknown as SelfVerificationParameters;
+  check(merged, spec.layers.length);
+  return merged;
+}
+
+function merge(defaults: JsonObject, given: JsonObject, where: string): JsonObject {
+  const unknown = Object.keys(given).find((key) => !Object.hasOwn(defaults, key));
+  if (unknown !== undefined) {
+    const known = Object.keys(defaults).join(", ");
+    throw refuse({ what: `cannot set ${where}${unknown}`, why: "there is no such setting", instead: `set one of ${known}` }, "usage");
+  }
+  return Object.fromEntries(Object.entries(defaults).map(([key, value]) => [key, pickValue(value, given[key], `${where}${key}`)]));
+}
+
+function pickValue(value: unknown, given: unknown, where: string): unknown {
+  if (given === undefined) return value;
+  if (isJsonObject(value) && isJsonObject(given)) return merge(value, given, `${where}.`);
+  const isSame = Array.isArray(value) ? isNumbers(given) : typeof given === (value === null ? "string" : typeof value);
+  if (isSame || (value === null && given === null)) return given;
+  throw new SextantError("usage", `${where} must be ${kindOf(value)}, got ${describeJson(given)}`);
+}
+
+function isNumbers(value: unknown): boolean {
+  return Array.isArray(value) && value.every((item) => typeof item === "number");
+}
+
+function kindOf(value: unknown): string {
+  return Array.isArray(value) ? "a list of numbers" : isJsonObject(value) ? "an object" : value === null ? "a file's path or null" : `a ${typeof value}`;
+}
+
+/** Whole numbers with their bounds, by their path. */
+const WHOLE: readonly (readonly [path: string, least: number, most: number])[] = [
+  ["searches.prompts", 8, 100_000],
+  ["searches.examples", 0, 16],
+  ["probe.maxSteps", 1, 1_000_000],
+  ["probe.seeds", 1, 20],
+  ["probe.controls", 1, 100],
+  ["probe.most", 20, 1_000_000],
+  ["lens.top", 1, 100],
+  ["steer.cases", 2, 100_000],
+  ["steer.fromJudgement", 1, 100],
+  ["steer.placebos", 1, 100],
+  ["units.perLayer", 1, 1_000_000],
+  ["units.ranking", 1, 1_000_000],
+  ["heads.most", 1, 100_000],
+  ["heads.lastCases", 0, 100_000],
+  ["heads.top", 1, 1000],
+  ["ablation.cases", 2, 100_000],
+  ["ablation.batch", 1, 1024],
+  ["ablation.randomDraws", 1, 100],
+  ["ablation.curve", 1, 1000],
+  ["inContext.examples", 1, 16],
+  ["inContext.prompts", 8, 100_000],
+  ["transfer.examples", 0, 16],
+  ["transfer.prompts", 8, 100_000],
+];
+
+function check(parameters: SelfVerificationParameters, layers: number): void {
+  for (const [path, least, most] of WHOLE) {
+    const value = path.split(".").reduce<unknown>((at, key) => (at as JsonObject)[key], parameters) as number;
+    if (!(Number.isInteger(value) && value >= least && value <= most))
+      throw new SextantError("usage", `${path} must be a whole number from ${least} to ${most}, got ${value}`);
+  }
+  const { steer, units, heads, probe, transfer } = parameters;
+  for (const [name, list] of [["steer.layers", steer.layers], ["units.layers", units.layers]] as const)
+    if (list.length === 0 || !list.every((layer) => Number.isInteger(layer) && layer >= 0 && layer < layers))
+      throw new SextantError("usage", `${name} must be layers of 0 to ${layers - 1}, got [${list.join(", ")}]`);
+  if (steer.strengths.length === 0 || !steer.strengths.every((strength) => strength > 0 && strength < 1e6))
+    throw new SextantError("usage", `steer.strengths must be numbers above 0, got [${steer.strengths.join(", ")}]`);
+  if (!(heads.threshold >= 0 && heads.threshold <= 1)) throw new SextantError("usage", `heads.threshold must be 0 to 1, got ${heads.threshold}`);
+  if (!["result", "open", "either"].includes(heads.lookFrom))
+    throw new SextantError("usage", `heads.lookFrom must be result, open or either, got ${JSON.stringify(heads.lookFrom)}`);
+  if (!["diagonal", "composition"].includes(heads.rankBy))
+    throw new SextantError("usage", `heads.rankBy must be diagonal or composition, got ${JSON.stringify(heads.rankBy)}`);
+  if (!(probe.learningRate > 0 && probe.learningRate <= 1)) throw new SextantError("usage", `probe.learningRate must be above 0, got ${probe.learningRate}`);
+  if (!(transfer.ridge >= 0 && transfer.ridge < Infinity)) throw new SextantError("usage", `transfer.ridge must be 0 or more, got ${transfer.ridge}`);
+}

@@ -1,0 +1,135 @@
+/** @file Step 7: which of the heads that look back feed the units near the probe, by weights; and one table of all scores of heads. */
+import { headsOf, type HeadPlace } from "../../../analyses/heads.js";
+import { channelScores, type ChannelScore } from "../../../analyses/mechanism/channel-scores.js";
+import { spearman } from "../../../base/correlation.js";
+import { mean } from "../../../base/statistics.js";
+import { scatterSvg } from "../../../charts/scatter.js";
+import type { JsonObject } from "../../../formats/json.js";
+import type { Finding } from "../../../store/finding.js";
+import type { Figure } from "../../../store/step-output.js";
+import { tableOf, type Table } from "../../../store/table.js";
+import { numberFinding } from "../../finding-of.js";
+import type { Step } from "../../study.js";
+import type { SelfVerificationParameters } from "../parameters.js";
+import type { ChannelsState, HeadsState, UnitsState } from "../state.js";
+
+/** A head's scores in all forms. */
+interface Scored extends HeadPlace {
+  readonly released: ChannelScore;
+  readonly causal: ChannelScore;
+  readonly looksBack: boolean;
+  readonly rank: number | undefined;
+}
+
+export const channelsStep: Step<SelfVerificationParameters> = {
+  name: "channels",
+  title: "Heads that feed the units",
+  about:
+    "How much does what a head moves (W_V W_O) drive the gates and inputs of the units near the probe? In the released form only the diagonal of that matrix is used, with no order of layers and no norm; the full form is the share of a unit's direction that the whole matrix passes on, with the norm's factors in it and only units behind the head. Both are given; heads are ranked by the one that the parameters name.",
+  async run(context) {
+    const { looking } = context.earlier<HeadsState>("heads").state;
+    const { ranking } = context.earlier<UnitsState>("units").state;
+    const { rankBy, top } = context.parameters.heads;
+    const { model, weights } = context.subject;
+    const seed = Math.floor(context.random("control")() * 2 ** 31);
+    const options = { signal: context.signal };
+    const released = await channelScores(weights, model.spec, { units: ranking, seed }, options);
+    const causal = await channelScores(weights, model.spec, { units: ranking, seed, causal: true, foldNorm: true }, options);
+    const ranked = rank(looking, rankBy === "diagonal" ? released : causal, rankBy);
+    const all = headsOf(model).map((place, i): Scored => {
+      const at = ranked.findIndex(({ layer, head }) => layer === place.layer && head === place.head);
+      return { ...place, released: released[i]!, causal: causal[i]!, looksBack: at >= 0, rank: at < 0 ? undefined : at + 1 };
+    });
+    const state: ChannelsState = { ranked, verification: ranked.slice(0, top) };
+    return {
+      findings: findingsOf(all, state),
+      state: state as unknown as JsonObject,
+      tables: [tableFrom(all, context.earlier("heads").state)],
+      figures: [figureOf(all)],
+      notes: [
+        "The released score multiplies W_O and W_V element by element along the same coordinate: the diagonal of the matrix, not the matrix. It may score a head against units in front of it.",
+        `Verification heads here: ${state.verification.map(({ layer, head }) => `${layer}.${head}`).join(", ") || "none"} (layer.head), the first ${top} by the ${rankBy} score. In the paper: 17.11, 17.14, 17.10.`,
+      ],
+    };
+  },
+};
+
+function rank(looking: readonly HeadPlace[], scores: readonly ChannelScore[], by: "diagonal" | "composition"): HeadPlace[] {
+  const scoreOf = ({ layer, head }: HeadPlace): number => scores.find((one) => one.layer === layer && one.head === head)?.[by] ?? -Infinity;
+  return looking.toSorted((a, b) => scoreOf(b) - scoreOf(a) || a.layer - b.layer || a.head - b.head).map(({ layer, head }) => ({ layer, head }));
+}
+
+function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[] {
+  const own = all.filter(({ looksBack }) => looksBack);
+  const others = all.filter(({ looksBack }) => !looksBack);
+  const pairs = all.filter(({ released, causal }) => released.diagonal !== undefined && causal.composition !== undefined);
+  const composed = (heads: readonly Scored[]): number[] => heads.flatMap(({ causal: { composition } }) => (composition === undefined ? [] : [composition]));
+  const [first, rest] = [composed(own), composed(others)];
+  return [
+    numberFinding("channels.composition_looking", "mean full score of the heads that look back", {
+      value: first.length === 0 ? null : mean(first),
+      unit: "share of a direction",
+      controls: [
+        ...(rest.length === 0 ? [] : [{ name: "all other heads", value: mean(rest) }]),
+        { name: "random directions in place of the units", value: mean(all.map(({ causal }) => causal.baseline)) },
+      ],
+    }),
+    numberFinding("channels.agreement", "rank correlation of the released score and the full one, over all heads", {
+      value: pairs.length < 3 ? null : (spearman(pairs.map(({ released }) => released.diagonal!), pairs.map(({ causal }) => causal.composition!)) ?? null),
+      unit: "Spearman's rho",
+      n: pairs.length,
+      tolerance: { absolute: 0.05, relative: 0 },
+      note: "near 0: the diagonal does not stand for the matrix",
+    }),
+    numberFinding("channels.ranked", "heads that look back and are ranked", { value: ranked.length, unit: "heads", tolerance: { absolute: 1, relative: 0 } }),
+  ];
+}
+
+function tableFrom(all: readonly Scored[], _: unknown): Table {
+  return tableOf(
+    { name: "head_scores", title: "Every score of every head", tolerance: { absolute: 1e-5, relative: 0.02 } },
+    [
+      { name: "layer", type: "int" },
+      { name: "head", type: "int" },
+      { name: "looks_back", type: "boolean" },
+      { name: "rank", type: "int" },
+      { name: "diagonal", type: "double", unit: "released score" },
+      { name: "diagonal_causal", type: "double", unit: "released score" },
+      { name: "composition", type: "double", unit: "share of a direction" },
+      { name: "composition_causal", type: "double", unit: "share of a direction" },
+      { name: "random_directions", type: "double", unit: "share of a direction" },
+    ],
+    all.map(({ layer, head, looksBack, rank: own, released, causal }) => ({
+      layer,
+      head,
+      looks_back: looksBack,
+      rank: own ?? null,
+      diagonal: released.diagonal ?? null,
+      diagonal_causal: causal.diagonal ?? null,
+      composition: released.composition ?? null,
+      composition_causal: causal.composition ?? null,
+      random_directions: causal.baseline,
+    })),
+  );
+}
+
+function figureOf(all: readonly Scored[]): Figure {
+  return {
+    name: "channels",
+    title: "Released score and full score of heads",
+    caption: "Each point is a head. Across: the released, diagonal score; up: the full score with units behind the head only. Heads that look back are named.",
+    svg: scatterSvg(
+      all
+        .filter(({ causal }) => causal.composition !== undefined)
+        .map(({ layer, head, released, causal, looksBack }) => ({
+          x: released.diagonal ?? 0,
+          y: causal.composition!,
+          label: `${layer}.${head}`,
+          group: looksBack ? "looks back" : "other",
+          highlighted: looksBack,
+        })),
+      { title: "scores of heads", xLabel: "diagonal score (released)", yLabel: "full score" },
+    ),
+    table: "head_scores",
+  };
+}

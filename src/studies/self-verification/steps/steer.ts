@@ -1,0 +1,239 @@
+/** @file Step 4: the probe's direction put to use: a step along it at the bracket, and what the model then says. */
+import { continueSearches } from "../../../analyses/verification/continuation.js";
+import { judgements } from "../../../analyses/verification/judgements.js";
+import { normalNumbers } from "../../../base/draws.js";
+import { mean } from "../../../base/statistics.js";
+import { dot } from "../../../base/vectors.js";
+import { curveSvg } from "../../../charts/curve.js";
+import type { JsonObject } from "../../../formats/json.js";
+import type { Edit } from "../../../runtime/edit.js";
+import type { Control, Finding } from "../../../store/finding.js";
+import type { Figure } from "../../../store/step-output.js";
+import { tableOf, type Table } from "../../../store/table.js";
+import { shareFinding } from "../../finding-of.js";
+import type { Step, StepContext } from "../../study.js";
+import { formatNamed } from "../formats/table.js";
+import { prefixOf } from "../judged.js";
+import type { SelfVerificationParameters } from "../parameters.js";
+import { classVector } from "../probe-vectors.js";
+import type { ProbeState, SearchesState, StepState } from "../state.js";
+import { verdictsOf } from "../verdicts.js";
+
+type Context = StepContext<SelfVerificationParameters>;
+
+/** What one strength did to the judgements of one verdict. */
+interface Steered {
+  readonly toward: "this" | "not";
+  readonly strength: number;
+  readonly flipped: number;
+  readonly n: number;
+  /** Mean change of the lead of the verdict steered to, in logits. */
+  readonly change: number;
+  readonly placebos: readonly number[];
+  readonly placeboChange: number;
+}
+
+export const steerStep: Step<SelfVerificationParameters> = {
+  name: "steer",
+  title: "Steering with the probe",
+  about:
+    "At the bracket in front of a verdict a step along the probe's direction is added to the stream behind some blocks, at that position alone. Lengths are multiples of the stream's mean length there. Judgements come from searches that the probe was not fitted to; beside it, random directions of the same length.",
+  async run(context) {
+    const searches = context.earlier<SearchesState>("searches").state;
+    const { state: probe, tensors } = context.earlier<ProbeState>("probe");
+    const vectors = directions(context, tensors["probe"] as Parameters<typeof classVector>[0], probe);
+    const held = probe.test.map((place) => searches.steps[probe.used[place]!]!);
+    const results: Steered[] = [];
+    for (const toward of ["this", "not"] as const) {
+      const cases = held.filter(({ label }) => label === (toward === "this" ? 0 : 1)).slice(0, context.parameters.steer.cases);
+      for (const strength of context.parameters.steer.strengths) results.push(await steered({ context, searches, vectors, cases }, toward, strength));
+    }
+    const chosen = chosenStrength(results);
+    const written = await steeredSearches({ context, searches, vectors, cases: held }, chosen);
+    return {
+      findings: [...results.map(findingOf), ...written.findings],
+      tables: [tableFrom(results)],
+      generations: { steered: written.lines },
+      figures: [figureOf(results)],
+      notes: [
+        `The paper adds 20 times the unit direction to blocks 24 to 32 of 36 (released code) and gives no shares; here blocks ${context.parameters.steer.layers.join(", ")} of ${probe.norms.length} are moved.`,
+      ],
+    };
+  },
+};
+
+/** For each layer: the direction from `not` to `this` as long as the stream's mean there, and placebos of the same length. */
+interface Directions {
+  readonly layers: readonly number[];
+  readonly real: readonly Float32Array[];
+  readonly placebos: readonly (readonly Float32Array[])[];
+}
+
+function directions({ parameters: { steer }, random }: Context, probe: Parameters<typeof classVector>[0], { norms }: ProbeState): Directions {
+  const { layers, placebos } = steer;
+  const scaled = (vector: ArrayLike<number>, length: number): Float32Array => {
+    const own = Math.sqrt(dot(vector, vector));
+    return Float32Array.from(vector, (value) => (value / own) * length);
+  };
+  const real = layers.map((layer) => scaled(classVector(probe, layer, 1), norms[layer]!));
+  const draw = random("placebos");
+  return {
+    layers,
+    real,
+    placebos: Array.from({ length: placebos }, () => real.map((vector, i) => scaled(normalNumbers(vector.length, draw), norms[layers[i]!]!))),
+  };
+}
+
+interface Work {
+  readonly context: Context;
+  readonly searches: SearchesState;
+  readonly vectors: Directions;
+  readonly cases: readonly StepState[];
+}
+
+function editsAlong(layers: readonly number[], vectors: readonly Float32Array[], strength: number): Edit[] {
+  return layers.map((layer, i) => ({ at: `resid_post.${layer}`, op: "add", vector: Array.from(vectors[i]!), strength, positions: [-1] }));
+}
+
+async function steered({ context, searches, vectors, cases }: Work, toward: "this" | "not", strength: number): Promise<Steered> {
+  const rows = cases.map((step) => prefixOf(searches, step));
+  const { valid, invalid } = searches.words;
+  const sign = toward === "this" ? 1 : -1;
+  const goal = toward === "this" ? valid : invalid;
+  const judge = async (edits: readonly Edit[]): Promise<{ flipped: number; lead: number }> => {
+    if (rows.length === 0) return { flipped: 0, lead: 0 };
+    const found = await judgements(context.subject.model, { rows, valid, invalid, edits }, { signal: context.signal });
+    return { flipped: found.filter(({ top }) => top === goal).length, lead: sign * mean(found.map(({ lead }) => lead)) };
+  };
+  return context.piece(`${toward} ${strength}`, async () => {
+    const before = await judge([]);
+    const real = await judge(editsAlong(vectors.layers, vectors.real, sign * strength));
+    const placebos: { flipped: number; lead: number }[] = [];
+    for (const vector of vectors.placebos) placebos.push(await judge(editsAlong(vectors.layers, vector, strength)));
+    return {
+      toward,
+      strength,
+      flipped: real.flipped,
+      n: rows.length,
+      change: real.lead - before.lead,
+      placebos: placebos.map(({ flipped }) => flipped),
+      placeboChange: mean(placebos.map(({ lead }) => lead)) - before.lead,
+    };
+  });
+}
+
+function placeboOf({ placebos, n }: Steered): Control[] {
+  const shares = placebos.map((flipped) => flipped / Math.max(1, n));
+  const interval = { low: Math.min(...shares), high: Math.max(...shares), level: 1, method: "range" as const };
+  return [{ name: `${placebos.length} random directions as long`, value: mean(shares), interval }];
+}
+
+function findingOf(result: Steered): Finding {
+  const { toward, strength, flipped, n } = result;
+  return shareFinding(
+    `steer.${toward}.${strength}.flipped`,
+    `\`${toward === "this" ? "not" : "this"}\` judgements that become \`${toward}\` with a step of ${strength} mean lengths`,
+    { hits: flipped, n, controls: placeboOf(result), tolerance: { absolute: 0.03, relative: 0 } },
+  );
+}
+
+/** The shortest step that turns nine of ten `not` judgements, or the longest. */
+function chosenStrength(results: readonly Steered[]): number {
+  const toThis = results.filter(({ toward }) => toward === "this").toSorted((a, b) => a.strength - b.strength);
+  return (toThis.find(({ flipped, n }) => n > 0 && flipped / n >= 0.9) ?? toThis.at(-1)!).strength;
+}
+
+/** Searches steered at each bracket from the so-manieth judgement on: do they accept what is wrong? */
+async function steeredSearches({ context, searches, vectors, cases }: Work, strength: number): Promise<{ findings: Finding[]; lines: JsonObject[] }> {
+  const { fromJudgement, cases: most } = context.parameters.steer;
+  const starts = cases.filter(({ attempt, label }) => attempt === fromJudgement - 1 && label === 0).slice(0, most);
+  const rows = starts.map((step) => prefixOf(searches, step));
+  const format = formatNamed(context.parameters.format);
+  const { tokenizer, model } = context.subject;
+  const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
+  const request = {
+    rows,
+    open: searches.words.open,
+    maxNew: format.most.search,
+    stopTokens: searches.stopTokens,
+    stopStrings: format.stop.search,
+  };
+  const write = async (edits: readonly Edit[]): Promise<string[]> =>
+    rows.length === 0 ? [] : (await continueSearches(model, { ...request, edits }, { signal: context.signal, decode })).map(decode);
+  const texts = await context.piece("searches", async () => ({
+    plain: await write([]),
+    steered: await write(editsAlong(vectors.layers, vectors.real, strength)),
+    placebo: await write(editsAlong(vectors.layers, vectors.placebos[0]!, strength)),
+  }));
+  const accepts = (written: readonly string[]): number =>
+    written.filter((text, i) => {
+      const task = { numbers: [], target: searches.searches[starts[i]!.search]!.target };
+      const whole = decode(searches.searches[starts[i]!.search]!.tokens.slice(searches.searches[starts[i]!.search]!.asked, starts[i]!.open + 1)) + text;
+      return verdictsOf(whole, task).some(({ verdict, claimIsTarget }) => verdict === "works" && !claimIsTarget);
+    }).length;
+  const n = rows.length;
+  const controls: Control[] =
+    n === 0
+      ? []
+      : [
+          { name: "not steered", value: accepts(texts.plain) / n },
+          { name: "a random direction as long", value: accepts(texts.placebo) / n },
+        ];
+  return {
+    findings: [
+      shareFinding("steer.searches.accept_wrong", `searches that call a wrong value right when steered from judgement ${fromJudgement} on (step ${strength})`, {
+        hits: accepts(texts.steered),
+        n,
+        controls,
+        tolerance: { absolute: 0.05, relative: 0 },
+      }),
+    ],
+    lines: starts.map((step, i) => ({ search: step.search, from: step.open, plain: texts.plain[i], steered: texts.steered[i], placebo: texts.placebo[i] })),
+  };
+}
+
+function tableFrom(results: readonly Steered[]): Table {
+  return tableOf(
+    { name: "steering", title: "Judgements that turn, by the length of the step", tolerance: { absolute: 0.05, relative: 0.01 } },
+    [
+      { name: "toward", type: "text" },
+      { name: "strength", type: "double", unit: "mean lengths" },
+      { name: "flipped", type: "double", unit: "share" },
+      { name: "lead_change", type: "double", unit: "logits" },
+      { name: "placebo_flipped", type: "double", unit: "share" },
+      { name: "placebo_lead_change", type: "double", unit: "logits" },
+      { name: "cases", type: "int" },
+    ],
+    results.map(({ toward, strength, flipped, n, change, placebos, placeboChange }) => ({
+      toward,
+      strength,
+      flipped: n === 0 ? null : flipped / n,
+      lead_change: change,
+      placebo_flipped: n === 0 ? null : mean(placebos) / n,
+      placebo_lead_change: placeboChange,
+      cases: n,
+    })),
+  );
+}
+
+function figureOf(results: readonly Steered[]): Figure {
+  const line = (toward: "this" | "not", read: (one: Steered) => number, name: string) => {
+    const own = results.filter((one) => one.toward === toward && one.n > 0);
+    return { name, x: own.map(({ strength }) => strength), y: own.map((one) => read(one) / one.n) };
+  };
+  return {
+    name: "steering",
+    title: "Judgements that turn when steered",
+    caption: "Share of judgements whose most probable word becomes the other verdict, against the length of the step; random directions beside.",
+    svg: curveSvg(
+      [
+        line("this", ({ flipped }) => flipped, "not → this"),
+        line("not", ({ flipped }) => flipped, "this → not"),
+        line("this", ({ placebos }) => mean(placebos), "not → this, random direction"),
+        line("not", ({ placebos }) => mean(placebos), "this → not, random direction"),
+      ].filter(({ x }) => x.length > 0),
+      { title: "steering", xLabel: "step, in mean lengths of the stream", yLabel: "share turned" },
+    ),
+    table: "steering",
+  };
+}

@@ -1,0 +1,178 @@
+/** @file Step 12: the probe carried to another model by Emb2Emb, and put to that model's own judgements. */
+import { carry, checkEmb2Emb, fitEmb2Emb, type Emb2Emb, type TokenPair } from "../../../analyses/mechanism/emb2emb.js";
+import { judgements } from "../../../analyses/verification/judgements.js";
+import { collectAt } from "../../../analyses/collect.js";
+import { normalNumbers, shuffled } from "../../../base/draws.js";
+import { must } from "../../../base/errors.js";
+import { mean } from "../../../base/statistics.js";
+import type { Tensor } from "../../../base/tensor.js";
+import { dot } from "../../../base/vectors.js";
+import type { Tokenizer } from "../../../formats/tokenizer.js";
+import type { Finding } from "../../../store/finding.js";
+import type { StepOutput } from "../../../store/step-output.js";
+import { tableOf } from "../../../store/table.js";
+import { numberFinding, shareFinding } from "../../finding-of.js";
+import type { Step, StepContext, Subject } from "../../study.js";
+import { formatNamed } from "../formats/table.js";
+import type { SelfVerificationParameters } from "../parameters.js";
+import { findTimeSteps, wordIds } from "../time-steps.js";
+import { searchLines, writeSearches, type Written } from "../write-searches.js";
+import { aurocFindings, judgedBy, leads, type Judged } from "./in-context.js";
+
+type Context = StepContext<SelfVerificationParameters>;
+
+/** Directions in the other model, one a layer of it. */
+interface Carried {
+  readonly name: string;
+  readonly vectors: readonly Float32Array[];
+}
+
+export const transferStep: Step<SelfVerificationParameters> = {
+  name: "transfer",
+  title: "The probe in another model",
+  about:
+    "A linear map from this model's unembedding to another's is fitted on the tokens that both have, and the probe's rows go through it; layer p goes to the other model's layer of the same relative depth. The carried rows are held against the other model's own judgements, and steer it. Controls: the same rows through a map of shuffled pairs, and random directions.",
+  async run(context) {
+    const other = await context.other("other");
+    if (!other) return { findings: [], skipped: "no other model was given (--other other=FOLDER)" };
+    return transferTo(context, other);
+  },
+};
+
+async function transferTo(context: Context, other: Subject): Promise<StepOutput> {
+  const { subject, parameters, signal } = context;
+  const pairs = sharedTokens(subject, other);
+  const { ridge } = parameters.transfer;
+  const [from, to] = [subject.weights.unembedding(), other.weights.unembedding()];
+  const seed = Math.floor(context.random("map")() * 2 ** 31);
+  const map = await fitEmb2Emb(from, to, pairs, { ridge, signal });
+  const mixed = shuffled(pairs.map(([, id]) => id), context.random("shuffled"));
+  const placebo = await fitEmb2Emb(from, to, pairs.map(([id], i): TokenPair => [id, mixed[i]!]), { ridge, signal });
+  const check = await checkEmb2Emb(from, to, pairs, { ridge, seed, signal });
+  const rows = leads(context.earlier("probe").tensors["probe"]!);
+  const layers = other.model.spec.layers.length;
+  const draw = context.random("random");
+  const directions: Carried[] = [
+    { name: "carried", vectors: carriedRows(map, rows, layers) },
+    { name: "shuffled pairs", vectors: carriedRows(placebo, rows, layers) },
+    { name: "random", vectors: Array.from({ length: layers }, () => Float32Array.from(normalNumbers(other.model.spec.dModel, draw))) },
+  ];
+  const written = await otherSearches(context, other);
+  const judged: Judged[] = [];
+  for (const { vectors } of directions) judged.push(await judgedBy(context, other, { written, vectors }));
+  const steered = await steerOther(context, other, { written, directions });
+  return {
+    findings: [
+      numberFinding("transfer.map_r2", "share of the variance of held-out tokens' rows that the map explains", {
+        value: check.heldOut.r2,
+        unit: "R²",
+        n: check.tested,
+        controls: [{ name: "pairs shuffled", value: check.shuffled.r2 }],
+        tolerance: { absolute: 0.01, relative: 0.02 },
+      }),
+      ...aurocFindings("transfer", "the carried probe's lead of `this` in the other model", judged[0]!).map((finding, i): Finding => ({
+        ...finding,
+        controls: directions.slice(1).map(({ name }, at) => ({ name, value: valueOf(judged[at + 1]!, i === 0) })),
+      })),
+      ...steered,
+    ],
+    tables: [
+      tableOf(
+        { name: "transfer", title: "AUROC of carried directions at the other model's judgements, by its layers", tolerance: { absolute: 0.02, relative: 0 } },
+        [
+          { name: "layer", type: "int" },
+          ...directions.map(({ name }) => ({ name: name.replace(" ", "_"), type: "double", unit: "AUROC" }) as const),
+        ],
+        Array.from({ length: layers }, (_, layer) => ({
+          layer,
+          ...Object.fromEntries(directions.map(({ name }, i) => [name.replace(" ", "_"), judged[i]!.aurocs[layer] ?? null])),
+        })),
+      ),
+    ],
+    generations: { searches: searchLines(written) },
+    notes: [
+      `${pairs.length} tokens are in both vocabularies; the models have ${from.shape[1]} and ${to.shape[1]} coordinates. With fewer tokens than coordinates the map is the smallest that fits, and what of a direction lies outside the tokens' span is lost.`,
+      "AUROC tells a direction from chance only by its distance from 0.5: random directions in a space with few active dimensions spread widely around it.",
+    ],
+  };
+}
+
+/** AUROC in the last layer, or the best. */
+function valueOf({ aurocs }: Judged, isLast: boolean): number {
+  const known = aurocs.filter((value) => value !== undefined);
+  return (isLast ? aurocs.at(-1) : Math.max(...known)) ?? 0.5;
+}
+
+/** Tokens of the same text, special ones left out. */
+function sharedTokens(a: Subject, b: Subject): TokenPair[] {
+  const idsOf = ({ tokenizer, model }: Subject): Map<string, number> => {
+    const count = Math.min(tokenizer.vocabSize, model.spec.vocab);
+    const ids = Array.from({ length: count }, (_, id) => id).filter((id) => !tokenizer.specialIds.has(id));
+    return new Map(ids.map((id) => [rawText(tokenizer, id), id]));
+  };
+  const other = idsOf(b);
+  return [...idsOf(a)].flatMap(([text, id]) => (other.has(text) ? [[id, other.get(text)!] as const] : []));
+}
+
+function rawText(tokenizer: Tokenizer, id: number): string {
+  return tokenizer.decode([id]) || tokenizer.token(id);
+}
+
+/** The rows in the other model, by its layers: layer l gets the row of the layer of the same relative depth. */
+function carriedRows(map: Emb2Emb, rows: readonly Float32Array[], layers: number): Float32Array[] {
+  const carried = rows.map((row) => Float32Array.from(carry(map, row)));
+  return Array.from({ length: layers }, (_, layer) => carried[Math.min(rows.length - 1, Math.floor((layer / layers) * rows.length))]!);
+}
+
+async function otherSearches(context: Context, other: Subject): Promise<Written[]> {
+  const { transfer } = context.parameters;
+  const format = formatNamed(context.parameters.format);
+  const seed = Math.floor(context.random("tasks")() * 2 ** 31);
+  const prompts = format.prompts(transfer.prompts, seed, { examples: transfer.examples });
+  return writeSearches(context, { prompts, format, stopTokens: [...other.tokenizer.eosIds], subject: other });
+}
+
+/** One step of a mean length along each direction at the layers that are steered, at the other model's `not` judgements. */
+async function steerOther(
+  { parameters, signal }: Context,
+  other: Subject,
+  { written, directions }: { readonly written: readonly Written[]; readonly directions: readonly Carried[] },
+): Promise<Finding[]> {
+  const words = wordIds(other.tokenizer, formatNamed(parameters.format).words);
+  const rows = written.flatMap(({ tokens, asked }) =>
+    findTimeSteps(tokens, words, { from: asked.length, tokenizer: other.tokenizer }).flatMap(({ open, label }) => (label === 0 ? [tokens.slice(0, open + 1)] : [])),
+  );
+  const cases = rows.slice(0, parameters.steer.cases);
+  const strength = Math.max(...parameters.steer.strengths);
+  const flips: number[] = [];
+  for (const { vectors } of directions) flips.push(cases.length === 0 ? 0 : await flipped(other, { cases, vectors, strength, words }, signal));
+  return [
+    shareFinding("transfer.steer.flipped", `the other model's \`not\` judgements that become \`this\` with a step of ${strength} mean lengths along the carried probe`, {
+      hits: flips[0]!,
+      n: cases.length,
+      controls: cases.length === 0 ? [] : directions.slice(1).map(({ name }, i) => ({ name, value: flips[i + 1]! / cases.length })),
+      tolerance: { absolute: 0.05, relative: 0 },
+    }),
+  ];
+}
+
+async function flipped(
+  { model }: Subject,
+  { cases, vectors, strength, words }: { cases: readonly (readonly number[])[]; vectors: readonly Float32Array[]; strength: number; words: { valid: number; invalid: number } },
+  signal: AbortSignal,
+): Promise<number> {
+  const layers = vectors.map((_, layer) => layer).slice(Math.floor((2 * vectors.length) / 3));
+  const sites = cases.map(({ length }, row) => ({ row, position: length - 1 }));
+  const streams = await collectAt(model, { rows: cases, sites, read: layers.map((layer) => `resid_post.${layer}`) }, { signal });
+  const edits = layers.map((layer) => {
+    const vector = vectors[layer]!;
+    const length = meanLength(must(streams[`resid_post.${layer}`], "the stream")) / Math.sqrt(dot(vector, vector));
+    return { at: `resid_post.${layer}`, op: "add", vector: Array.from(vector), strength: strength * length, positions: [-1] } as const;
+  });
+  const found = await judgements(model, { rows: cases, ...words, edits }, { signal });
+  return found.filter(({ top }) => top === words.valid).length;
+}
+
+function meanLength({ data, shape: [examples = 0, width = 0] }: Tensor<Float32Array>): number {
+  return mean(Array.from({ length: examples }, (_, i) => Math.sqrt(dot(data.subarray(i * width, (i + 1) * width), data.subarray(i * width, (i + 1) * width)))));
+}

@@ -1,0 +1,63 @@
+/**
+ * @file How a model comes to say "this works": the protocol of Lee et al. (2025, The Geometry of Self-Verification in a Task-Specific Reasoning Model, arXiv
+ * 2504.14379), with the controls that its readers asked for.
+ */
+import type { Finding } from "../../store/finding.js";
+import type { Study } from "../study.js";
+import { parametersFor, type SelfVerificationParameters } from "./parameters.js";
+import { ablationStep } from "./steps/ablation.js";
+import { activityStep } from "./steps/activity.js";
+import { channelsStep } from "./steps/channels.js";
+import { headsStep } from "./steps/heads.js";
+import { inContextStep } from "./steps/in-context.js";
+import { lensStep } from "./steps/lens.js";
+import { probeStep } from "./steps/probe.js";
+import { rescueStep } from "./steps/rescue.js";
+import { searchesStep } from "./steps/searches.js";
+import { steerStep } from "./steps/steer.js";
+import { transferStep } from "./steps/transfer.js";
+import { unitsStep } from "./steps/units.js";
+
+export const selfVerification: Study<SelfVerificationParameters> = {
+  name: "self-verification",
+  version: 1,
+  title: "Self-verification: how a model comes to say that its attempt works",
+  question: "Where in the model is the verdict on an attempt made, what carries it there, and what happens when that is switched off?",
+  source: "Lee, Sun, Wendler, Viégas, Wattenberg 2025, The Geometry of Self-Verification in a Task-Specific Reasoning Model, arXiv 2504.14379",
+  others: { other: "a second model, to which the probe is carried" },
+  parameters: (given, { model }) => parametersFor(model.spec, given),
+  steps: [
+    searchesStep,
+    probeStep,
+    lensStep,
+    steerStep,
+    unitsStep,
+    headsStep,
+    channelsStep,
+    ablationStep,
+    activityStep,
+    rescueStep,
+    inContextStep,
+    transferStep,
+  ],
+  summary,
+};
+
+function summary(findings: ReadonlyMap<string, Finding>): string[] {
+  const share = (id: string): string => percent(findings.get(id)?.value);
+  const [looking, fewest] = [findings.get("heads.looking")?.value, findings.get("ablation.fewest_heads")?.value];
+  const last = [...findings.values()].findLast(({ id }) => id.startsWith("probe.resid_post."));
+  return [
+    `The verdict follows from the value that the model wrote in ${share("searches.verdict_by_claim")} of judgements, and is true of the attempt in ${share("searches.verdict_by_truth")}.`,
+    `Behind the last block a linear probe reads the verdict to come with a balanced accuracy of ${percent(last?.value)} on searches that it was not fitted to.`,
+    `${looking ?? "No"} heads look back at the target. With all of them off, ${share("ablation.heads_all.disabled")} of right results are called wrong, with the first few ${share("ablation.heads_top.disabled")}; with units near the probe off, ${share("ablation.units_valid.disabled")}.`,
+    typeof fewest === "number"
+      ? `${fewest} ${fewest === 1 ? "head" : "heads"}, in the order of their score, are enough to undo verification in nine of ten cases.`
+      : "No number of heads tried, in the order of their score, undoes verification in nine of ten cases.",
+    `Given back alone, the first few restore verification in ${share("rescue.top_back.verifies")} of cases.`,
+  ];
+}
+
+function percent(value: number | null | undefined): string {
+  return typeof value === "number" ? `${(100 * value).toFixed(1)} %` : "(no case)";
+}
