@@ -4,10 +4,11 @@
  * and extreme values in a tooltip. Colours are attributes, and
  * the background is the picture's own, as in maps.
  */
-import { DARK_INK } from "./colour-scale.js";
-import { axesOf, inDrawingOrder, placeOn, pointsOf, tickLabel, type Axes, type CurveOptions, type CurveSeries } from "./curves.js";
+import { axesOf, bandOf, inDrawingOrder, placeOn, pointsOf, tickLabel, type Axes, type CurveOptions, type CurveSeries } from "./curves.js";
+import { drawLegend, LEGEND_LINE, legendRows } from "./legend.js";
 import { digits } from "./panels.js";
-import { displayWidth, escapeXml } from "./text.js";
+import { COLOURS, FRAME, GRID, MARK, marker, round, SIZE, svgDocument, textWidth, type Box } from "./svg.js";
+import { escapeXml } from "./text.js";
 
 /** What an SVG of lines looks like besides. */
 export interface CurveSvgOptions extends CurveOptions {
@@ -16,61 +17,46 @@ export interface CurveSvgOptions extends CurveOptions {
   readonly height?: number;
 }
 
-const FONT = "'DejaVu Sans Mono', ui-monospace, Menlo, Consolas, monospace";
-/** The width of a character of a monospaced font, as a share of its size. */
-const ADVANCE = 0.605;
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"] as const;
 /** Strokes of the second, third … seven lines. */
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"] as const;
-const [FRAME, GRID, MARK] = ["#9a9a9a", "#e4e4e4", "#5c5c5c"];
-const SIZE = { axis: 11, title: 14, legend: 11 };
-const LEGEND_LINE = 18;
-
-/** The rectangle that lines are drawn in, in pixels. */
-interface Plot {
-  readonly left: number;
-  readonly top: number;
-  readonly width: number;
-  readonly height: number;
-}
 
 interface Chart {
   readonly series: readonly CurveSeries[];
   readonly options: CurveSvgOptions;
   readonly axes: Axes;
-  readonly plot: Plot;
+  /** The rectangle that lines are drawn in, in pixels. */
+  readonly plot: Box;
 }
 
 /** The series as an SVG document. Of a line with more points than pixels, each pixel shows the lowest and the highest value. */
 export function curveSvg(series: readonly CurveSeries[], options: CurveSvgOptions = {}): string {
   const { width = 720, height = 420, title } = options;
   const axes = axesOf("curveSvg", series, options, { x: Math.max(2, Math.floor(width / 90)), y: Math.max(2, Math.floor(height / 60)) });
-  const legend = legendRows(series, width - 32);
+  const legend = legendRows(
+    series.map((line, index) => ({ name: line.name, symbol: (x, y) => legendSymbol(line, index, { x, y }) })),
+    width - 32,
+  );
   const left = 16 + (options.yLabel ? 18 : 0) + Math.max(...axes.y.ticks.map((tick) => textWidth(tickLabel(tick), SIZE.axis)), 0) + 8;
   const top = (title ? 32 : 14) + (options.marks?.length ? 16 : 0);
   const below = 22 + (options.xLabel ? 18 : 0) + legend.length * LEGEND_LINE + 12;
   const plot = { left, top, width: Math.max(40, width - left - 20), height: Math.max(40, height - top - below) };
   const chart = { series, options, axes, plot };
   const [whole, tall] = [left + plot.width + 20, top + plot.height + below];
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${whole}" height="${tall}" viewBox="0 0 ${whole} ${tall}" role="img" font-family="${FONT}" fill="${DARK_INK}">`,
-    `<title>${escapeXml(title ?? "line chart")}</title>`,
-    `<desc>${escapeXml(description(chart))}</desc>`,
-    `<rect width="${whole}" height="${tall}" fill="#ffffff"/>`,
-    ...(title ? [`<text x="16" y="21" font-size="${SIZE.title}">${escapeXml(title)}</text>`] : []),
+  const head = { width: whole, height: tall, title: title ?? "line chart", isTitled: Boolean(title), description: description(chart) };
+  return svgDocument(head, [
     ...drawAxes(chart),
     ...drawMarks(chart),
+    ...inDrawingOrder(series).flatMap(([index, line]) => drawBand(chart, line, index)),
     ...inDrawingOrder(series).flatMap(([index, line]) => drawLine(chart, line, index)),
     `<rect x="${plot.left}" y="${plot.top}" width="${plot.width}" height="${plot.height}" fill="none" stroke="${FRAME}"/>`,
     ...drawLegend(legend, tall - legend.length * LEGEND_LINE - 6),
-    "</svg>\n",
-  ].join("\n");
+  ]);
 }
 
 function description({ series, options, axes }: Chart): string {
   const { xLabel = "x", log = {} } = options;
   const kinds = (["x", "y"] as const).filter((axis) => log[axis]).map((axis) => `logarithmic ${axis}`);
-  const lines = series.map((line) => `${line.name}: ${summary(line, options)}`);
+  const lines = series.map((line) => `${line.name}${line.low ? " (with intervals)" : ""}: ${summary(line, options)}`);
   const range = `${xLabel} from ${digits(axes.x.from, 4)} to ${digits(axes.x.to, 4)}`;
   return `${series.length === 1 ? "One line" : `${series.length} lines`}, ${[range, ...kinds].join(", ")}. ${lines.join("; ")}.`;
 }
@@ -119,16 +105,50 @@ function drawMarks({ axes, plot, options: { marks = [] } }: Chart): string[] {
   });
 }
 
+/** The intervals of a line as a pale band; one alone is an upright stroke. */
+function drawBand(chart: Chart, line: CurveSeries, index: number): string[] {
+  const colour = COLOURS[index % COLOURS.length]!;
+  const pixels = bandOf(line, chart.options.log).map((band) => {
+    if (!band) return undefined;
+    const high = pixelOf(chart, band.x, band.high);
+    return { x: high.x, high: high.y, low: pixelOf(chart, band.x, band.low).y };
+  });
+  return runsOf(pixels).map((run) => {
+    if (run.length === 1)
+      return `<path d="M${run[0]!.x} ${run[0]!.high}V${run[0]!.low}" stroke="${colour}" stroke-opacity="0.5" fill="none"/>`;
+    const columns = bandColumns(run);
+    const [up, down] = [columns.map(({ x, high }) => `${x} ${high}`), columns.toReversed().map(({ x, low }) => `${x} ${low}`)];
+    return `<path d="M${[...up, ...down].join("L")}z" fill="${colour}" fill-opacity="0.16"/>`;
+  });
+}
+
+interface BandPixel {
+  readonly x: number;
+  readonly high: number;
+  readonly low: number;
+}
+
+/** Of the intervals in one column of pixels, one that holds them all. */
+function bandColumns(run: readonly BandPixel[]): BandPixel[] {
+  const columns: BandPixel[] = [];
+  for (const pixel of run) {
+    const last = columns.at(-1);
+    if (!last || Math.floor(last.x) !== Math.floor(pixel.x)) columns.push(pixel);
+    else columns[columns.length - 1] = { x: last.x, high: Math.min(last.high, pixel.high), low: Math.max(last.low, pixel.low) };
+  }
+  return columns;
+}
+
+function pixelOf({ axes, plot }: Chart, x: number, y: number): Pixel {
+  return { x: round(plot.left + placeOn(axes.x, x) * plot.width), y: round(plot.top + (1 - placeOn(axes.y, y)) * plot.height) };
+}
+
 function drawLine(chart: Chart, line: CurveSeries, index: number): string[] {
-  const { axes, plot, options } = chart;
-  const pixels = pointsOf(line, options.log).map((point) =>
-    point
-      ? { x: round(plot.left + placeOn(axes.x, point.x) * plot.width), y: round(plot.top + (1 - placeOn(axes.y, point.y)) * plot.height) }
-      : undefined,
-  );
+  const { options } = chart;
+  const pixels = pointsOf(line, options.log).map((point) => (point ? pixelOf(chart, point.x, point.y) : undefined));
   const runs = runsOf(pixels);
   const tooltip = `<title>${escapeXml(`${line.name}: ${summary(line, options)}`)}</title>`;
-  const lone = runs.flatMap((run) => (run.length === 1 ? run : []));
+  const lone = line.markers ? [] : runs.flatMap((run) => (run.length === 1 ? run : []));
   const colour = COLOURS[index % COLOURS.length]!;
   const paths = runs.filter((run) => run.length > 1).map((run) => `M${thinned(run).map(({ x, y }) => `${x} ${y}`).join("L")}`); // oxfmt-ignore
   return [
@@ -136,7 +156,20 @@ function drawLine(chart: Chart, line: CurveSeries, index: number): string[] {
       ? [`<path d="${paths.join("")}" ${strokeOf(line, index)} fill="none" stroke-linejoin="round">${tooltip}</path>`]
       : []),
     ...lone.map(({ x, y }) => `<circle cx="${x}" cy="${y}" r="2.5" fill="${colour}">${tooltip}</circle>`),
+    ...(line.markers ? drawMarkers(chart, line, index) : []),
   ];
+}
+
+function drawMarkers(chart: Chart, line: CurveSeries, index: number): string[] {
+  const bands = bandOf(line, chart.options.log);
+  const marks = pointsOf(line, chart.options.log).flatMap((point, i) => {
+    if (!point) return [];
+    const { x, y } = pixelOf(chart, point.x, point.y);
+    const [band, place] = [bands[i], `${line.name}: ${digits(point.y, 4)} at ${digits(point.x, 6)}`];
+    const tooltip = band ? `${place} (${digits(band.low, 4)} to ${digits(band.high, 4)})` : place;
+    return [`<g>${marker(index, x, y, 3)}<title>${escapeXml(tooltip)}</title></g>`];
+  });
+  return [`<g fill="${COLOURS[index % COLOURS.length]!}">`, ...marks, "</g>"];
 }
 
 interface Pixel {
@@ -145,8 +178,8 @@ interface Pixel {
 }
 
 /** Stretches without interruption. */
-function runsOf(pixels: readonly (Pixel | undefined)[]): Pixel[][] {
-  const runs: Pixel[][] = [[]];
+function runsOf<P extends object>(pixels: readonly (P | undefined)[]): P[][] {
+  const runs: P[][] = [[]];
   for (const pixel of pixels) {
     if (pixel) runs.at(-1)!.push(pixel);
     else if (runs.at(-1)!.length > 0) runs.push([]);
@@ -177,41 +210,7 @@ function strokeOf({ faint }: CurveSeries, index: number): string {
   return `stroke="${COLOURS[index % COLOURS.length]!}" stroke-width="${faint ? 1 : 1.8}"${paleness}${dash ? ` stroke-dasharray="${dash}"` : ""}`;
 }
 
-interface LegendEntry {
-  readonly name: string;
-  readonly x: number;
-  readonly stroke: string;
-}
-
-/** Names with their strokes, as many a row as fit. */
-function legendRows(series: readonly CurveSeries[], room: number): LegendEntry[][] {
-  const rows: LegendEntry[][] = [[]];
-  let x = 0;
-  for (const [index, line] of series.entries()) {
-    const width = 28 + textWidth(line.name, SIZE.legend) + 16;
-    if (x > 0 && x + width > room) {
-      rows.push([]);
-      x = 0;
-    }
-    rows.at(-1)!.push({ name: line.name, x: 16 + x, stroke: strokeOf(line, index) });
-    x += width;
-  }
-  return rows;
-}
-
-function drawLegend(rows: readonly (readonly LegendEntry[])[], top: number): string[] {
-  return rows.flatMap((row, index) =>
-    row.map(({ name, x, stroke }) => {
-      const y = top + index * LEGEND_LINE;
-      return `<path d="M${x} ${y + 6}h22" ${stroke} fill="none"/><text x="${x + 28}" y="${y + 10}" font-size="${SIZE.legend}">${escapeXml(name)}</text>`;
-    }),
-  );
-}
-
-function textWidth(content: string, font: number): number {
-  return Math.ceil(displayWidth(content) * font * ADVANCE);
-}
-
-function round(value: number): number {
-  return Math.round(value * 10) / 10;
+function legendSymbol(line: CurveSeries, index: number, { x, y }: Pixel): string {
+  const stroke = `<path d="M${x} ${y + 6}h22" ${strokeOf(line, index)} fill="none"/>`;
+  return line.markers ? `${stroke}<g fill="${COLOURS[index % COLOURS.length]!}">${marker(index, x + 11, y + 6, 3)}</g>` : stroke;
 }

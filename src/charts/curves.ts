@@ -13,6 +13,11 @@ export interface CurveSeries {
   readonly y: ArrayLike<number | undefined>;
   /** Drawn thin and pale, such as the loss of each step behind its mean. */
   readonly faint?: boolean;
+  /** An interval at each point, as many as `x`: a band in SVGs, interrupted where a bound is not there. Terminals leave it out. */
+  readonly low?: ArrayLike<number | undefined>;
+  readonly high?: ArrayLike<number | undefined>;
+  /** Each point gets a mark with a tooltip, in SVGs. */
+  readonly markers?: boolean;
 }
 
 /** A moment to point out by an upright line. */
@@ -53,16 +58,14 @@ export function axesOf(
   { log = {}, marks = [] }: CurveOptions,
   ticks: { readonly x: number; readonly y: number },
 ): Axes {
-  for (const { name, x, y } of series) {
-    if (x.length !== y.length) throw internal(`${chart}: series ${JSON.stringify(name)} has ${x.length} values of x and ${y.length} of y`);
-  }
+  for (const line of series) checkLengths(chart, line);
   const points = series.flatMap((line) => pointsOf(line, log)).filter((point) => point !== undefined);
   if (points.length === 0) throw internal(`${chart}: ${series.length} series have no point to draw`);
   const shown = marks.map(({ x }) => x).filter((x) => isDrawn(x, log.x));
   return {
     x: axis([...points.map(({ x }) => x), ...shown], { isLog: log.x ?? false, ticks: ticks.x, pad: 0 }),
     y: axis(
-      points.map(({ y }) => y),
+      [...points.map(({ y }) => y), ...series.flatMap((line) => bandOf(line, log)).flatMap((band) => (band ? [band.low, band.high] : []))],
       { isLog: log.y ?? false, ticks: ticks.y, pad: 0.04 },
     ),
   };
@@ -74,6 +77,28 @@ export function pointsOf({ x, y }: CurveSeries, log: CurveOptions["log"] = {}): 
     const value = y[i];
     return isDrawn(at, log.x) && isDrawn(value, log.y) ? { x: at, y: value } : undefined;
   });
+}
+
+/** The interval at each point of a line; undefined where it has none. */
+export function bandOf(
+  { x, low, high }: CurveSeries,
+  log: CurveOptions["log"] = {},
+): ({ x: number; low: number; high: number } | undefined)[] {
+  if (!low || !high) return [];
+  return Array.from(x, (at, i) => {
+    const [from, to] = [low[i], high[i]];
+    return isDrawn(at, log.x) && isDrawn(from, log.y) && isDrawn(to, log.y) ? { x: at, low: from, high: to } : undefined;
+  });
+}
+
+function checkLengths(chart: string, { name, x, y, low, high }: CurveSeries): void {
+  const line = `${chart}: series ${JSON.stringify(name)} has`;
+  if (x.length !== y.length) throw internal(`${line} ${x.length} values of x and ${y.length} of y`);
+  if (!low && !high) return;
+  const [lows, highs] = [low?.length ?? 0, high?.length ?? 0];
+  if (lows !== x.length || highs !== x.length) throw internal(`${line} ${x.length} values of x, ${lows} of low and ${highs} of high`);
+  const crossed = Array.from(low!).findIndex((bound, i) => bound! > high![i]!);
+  if (crossed >= 0) throw internal(`${line} an interval from ${low![crossed]} to ${high![crossed]} at ${x[crossed]}`);
 }
 
 /** The series with their numbers, what lies on top last: faint ones below the others, and later ones below earlier ones. */
@@ -100,11 +125,23 @@ function isDrawn(value: number | undefined, isLog = false): value is number {
   return value !== undefined && Number.isFinite(value) && (!isLog || value > 0);
 }
 
-function axis(values: readonly number[], { isLog, ticks, pad }: { isLog: boolean; ticks: number; pad: number }): Axis {
+/** How an axis is made for values. */
+export interface AxisOptions {
+  readonly isLog: boolean;
+  /** About how many. */
+  readonly ticks: number;
+  /** What it is longer on both sides, as a share of the values' range. */
+  readonly pad: number;
+  /** Where its padding ends. Default: nowhere. */
+  readonly within?: readonly [least: number, most: number];
+}
+
+/** An axis that holds all values. */
+export function axis(values: readonly number[], { isLog, ticks, pad, within = [-Infinity, Infinity] }: AxisOptions): Axis {
   let [least, most] = [Infinity, -Infinity];
   for (const value of values) [least, most] = [Math.min(least, value), Math.max(most, value)];
   const [from, to] = isLog ? padded(Math.log(least), Math.log(most), pad).map(Math.exp) : padded(least, most, pad);
-  const ends = { from: from!, to: to! };
+  const ends = { from: Math.max(from!, within[0]), to: Math.min(to!, within[1]) };
   return { ...ends, isLog, ticks: isLog ? logTicks(ends, ticks) : linearTicks(ends, ticks) };
 }
 

@@ -154,9 +154,47 @@ describe("curveSvg", () => {
     expect(svg).not.toMatch(/<style|class=|style=|url\(/);
   });
 
+  test("draws intervals as a band behind the lines, interrupted where they are not there", () => {
+    const low = [0, 1, undefined, 1, NaN, 0];
+    const svg = curveSvg([line([1, 2, 1, 2, 1, 1], { low, high: [2, 3, 2, 3, 2, 4] }), line([1, 1, 1, 1, 1, 1], { name: "other" })]);
+    const bands = [...svg.matchAll(/<path d="M([^"]*)z" fill="#0072b2" fill-opacity="0.16"\/>/g)].map(([, path]) => path!.split("L"));
+    expect(bands.map((points) => points.length)).toEqual([4]);
+    // Two lone intervals are upright strokes.
+    expect(svg.match(/<path d="M[\d.]+ [\d.]+V[\d.]+" stroke="#0072b2" stroke-opacity="0.5"/g)).toHaveLength(2);
+    expect(svg.lastIndexOf("fill-opacity")).toBeLessThan(svg.indexOf('stroke-width="1.8"'));
+    expect(svg).toContain("loss (with intervals): from 1 at 0");
+    // The axis holds the whole band: 4 is the highest bound.
+    expect(axesOf("test", [line([1], { low: [0], high: [4] })], {}, { x: 5, y: 5 }).y.to).toBeGreaterThan(4);
+  });
+
+  test("bounds the band of a long line by the extremes of each column of pixels", () => {
+    const y = Array.from({ length: 50_000 }, () => 0);
+    const high = y.map((_, i) => (i === 31_234 ? 9 : 1));
+    const svg = curveSvg([line(y, { low: y.map(() => -1), high })]);
+    expect(svg.length).toBeLessThan(60_000);
+    const path = /<path d="M([^"]*)z" fill="#0072b2"/.exec(svg)![1]!;
+    const heights = path.split("L").map((point) => Number(point.split(" ")[1]));
+    expect(Math.max(...heights) - Math.min(...heights)).toBeGreaterThan(300);
+  });
+
+  test("marks each point with its value and interval if asked to", () => {
+    const svg = curveSvg([
+      line([1, NaN, 2], { markers: true, low: [0, 0, 1], high: [2, 2, 3] }),
+      line([1, 1, 1], { name: "b", markers: true }),
+    ]);
+    expect([...svg.matchAll(/<title>(loss: [^<]*)<\/title><\/g>/g)].map(([, text]) => text)).toEqual([
+      "loss: 1 at 0 (0 to 2)",
+      "loss: 2 at 2 (1 to 3)",
+    ]);
+    expect(svg).toContain("<title>b: 1 at 2</title></g>");
+  });
+
   test("refuses series without a point and of uneven length", () => {
     expect(() => curveSvg([])).toThrow("internal: curveSvg: 0 series have no point to draw");
     expect(() => curveSvg([line([0, -1])], { log: { y: true } })).toThrow("1 series have no point to draw");
     expect(() => curveSvg([{ name: "l", x: [1], y: [1, 2] }])).toThrow('series "l" has 1 values of x and 2 of y');
+    expect(() => curveSvg([line([1, 2], { low: [0], high: [1, 2] })])).toThrow("2 values of x, 1 of low and 2 of high");
+    expect(() => curveSvg([line([1], { low: [0] })])).toThrow("1 values of x, 1 of low and 0 of high");
+    expect(() => curveSvg([line([1], { low: [2], high: [1] })])).toThrow("an interval from 2 to 1 at 0");
   });
 });
