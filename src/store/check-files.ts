@@ -4,18 +4,27 @@ import { join } from "node:path";
 import { fileError } from "../formats/files.js";
 import { fileRecord } from "./file-record.js";
 import type { RunFile, RunManifest } from "./manifest.js";
-import { readManifestFile, readStartedFile, type RunHead } from "./records.js";
+import { readStartedFile, type RunHead } from "./records.js";
 import { RUN_FILES, runPath } from "./run-paths.js";
+import { readManifest } from "./stored-run.js";
 
 const DEEPEST = 4;
 
-/** A line for each file of the whole run in `folder` that is missing, changed or unknown; none where all is as it was written. `run.json` itself is taken at its word. */
+/** A line for each file of the whole run in `folder` that is missing, changed or unknown; none where all is as it was written. `run.json` is taken at its word. */
 export function checkFiles(folder: string): readonly string[] {
-  const manifest = readManifestFile(runPath(folder, "manifest"));
-  const records = [...manifest.files, ...manifest.steps.flatMap(({ files }) => files)];
-  const known = new Set<string>([RUN_FILES.manifest, RUN_FILES.started, ...records.map(({ path }) => path)]);
+  const manifest = readManifest(folder);
+  const known = new Set<string>([RUN_FILES.manifest, RUN_FILES.started, ...recordsOf(manifest).map(({ path }) => path)]);
   const unknown = pathsIn(folder).filter((path) => !known.has(path));
-  return [...startedProblems(folder, manifest), ...differentFiles(folder, records), ...unknown.map((path) => `${path} is unknown`)];
+  return [...damagedFiles(folder, manifest), ...unknown.map((path) => `${path} is unknown`)];
+}
+
+/** As `checkFiles`, without files that the run does not know. */
+export function damagedFiles(folder: string, manifest: RunManifest): readonly string[] {
+  return [...startedProblems(folder, manifest), ...differentFiles(folder, recordsOf(manifest))];
+}
+
+function recordsOf({ files, steps }: RunManifest): RunFile[] {
+  return [...files, ...steps.flatMap((step) => step.files)];
 }
 
 /** A line for each of the files that is missing or changed. */
