@@ -2,6 +2,7 @@
 import type { Command } from "./command.js";
 import { attendCommand } from "./commands/attend.js";
 import { demoCommand } from "./commands/demo.js";
+import { diffCommand } from "./commands/diff.js";
 import { generateCommand } from "./commands/generate.js";
 import { gradientCommand } from "./commands/gradient.js";
 import { knockoutCommand } from "./commands/knockout.js";
@@ -10,6 +11,7 @@ import { modelCommand } from "./commands/model.js";
 import { patchCommand } from "./commands/patch.js";
 import { pathCommand } from "./commands/path.js";
 import { readCommand } from "./commands/read.js";
+import { runsCommand } from "./commands/runs.js";
 import { trainCommand } from "./commands/train.js";
 import { verifyModelCommand } from "./commands/verify-model.js";
 
@@ -25,5 +27,7 @@ export const COMMANDS: readonly Command[] = [
   pathCommand,
   generateCommand,
   trainCommand,
+  runsCommand,
+  diffCommand,
   verifyModelCommand,
 ];
