@@ -128,6 +128,65 @@ export { probeWithControls, type ControlledRequest, type ControlledResult, type 
 export { splitByGroup, type ProbeSplit, type SplitRequest, type SplitShares } from "./analyses/probes/split.js";
 export type { LayerProbe, Probe, ProbeKind, ProbeMethod, ProbeRequest, ProbeResult } from "./analyses/probes/request.js";
 
+export { openWeights, type ModelWeights, type WeightOptions } from "./runtime/weights.js";
+export { vectorLens, type ScoredToken, type VectorLensOptions, type VectorReading } from "./analyses/mechanism/vector-lens.js";
+export {
+  nearestUnits,
+  randomTopCosines,
+  type NearestUnitsRequest,
+  type NearUnit,
+  type RandomCosinesRequest,
+  type UnitPlace,
+} from "./analyses/mechanism/nearest-units.js";
+export {
+  headsAbove,
+  mentions,
+  targetAttention,
+  type AttentionCase,
+  type Density,
+  type HeadDensity,
+  type TargetAttention,
+  type TargetAttentionOptions,
+} from "./analyses/mechanism/target-attention.js";
+export { channelScores, type ChannelRequest, type ChannelScore } from "./analyses/mechanism/channel-scores.js";
+export {
+  carry,
+  checkEmb2Emb,
+  fitEmb2Emb,
+  type CarriedTokens,
+  type Emb2Emb,
+  type Emb2EmbCheck,
+  type Emb2EmbOptions,
+  type TokenPair,
+} from "./analyses/mechanism/emb2emb.js";
+export { collectAt, type CollectRequest, type Site } from "./analyses/collect.js";
+export { continueSearches, type ContinuationRequest } from "./analyses/verification/continuation.js";
+export { judgements, type Judgement, type JudgementRequest } from "./analyses/verification/judgements.js";
+export { headsAsBefore, headsOff, unitsOff } from "./analyses/verification/switching-off.js";
+
+// Studies and runs.
+export { runStudy, type StepEvent, type StudyOptions, type StudyRequest } from "./studies/run-study.js";
+export { verifyRun, type Verification, type VerifyRequest } from "./studies/verify-run.js";
+export { STUDIES, studyNamed } from "./studies/studies.js";
+export type { Step, StepContext, Study, Subject } from "./studies/study.js";
+export { findTimeSteps, wordIds, type TimeStep, type WordIds } from "./studies/self-verification/time-steps.js";
+export { formatNamed } from "./studies/self-verification/formats/table.js";
+export { verdictsOf, type Verdict } from "./studies/self-verification/verdicts.js";
+export type { Outcome, Prompt, VerificationFormat } from "./studies/self-verification/format.js";
+export type { Control, Finding, FindingInterval, Published, Tolerance } from "./store/finding.js";
+export { tableOf, type Column, type Table } from "./store/table.js";
+export type { Earlier, Figure, StepOutput } from "./store/step-output.js";
+export type { ModelRecord, RunManifest } from "./store/manifest.js";
+export { readRun, type StoredRun } from "./store/stored-run.js";
+export { readGenerations, type StoredStep } from "./store/step-folder.js";
+export { checkFiles } from "./store/check-files.js";
+export { compareRuns, type Comparison } from "./store/compare.js";
+export { comparisonText } from "./store/comparison-text.js";
+export { listRuns, type BrokenRun, type WholeRun } from "./store/list-runs.js";
+export { queryRuns, type QueryAnswer } from "./store/query.js";
+export { parquetBytes, readParquet } from "./formats/parquet.js";
+export { readTorchFile } from "./formats/torch-file.js";
+
 // Training.
 export { planModel, type PlannedModel } from "./training/plan-spec.js";
 export { initialise, type InitialOptions } from "./training/initialise.js";
@@ -173,6 +232,9 @@ export { benjaminiHochberg } from "./base/multiple-testing.js";
 export { pearson, spearman } from "./base/correlation.js";
 
 // Charts.
+export { barsSvg, type Bar, type BarsOptions } from "./charts/bars.js";
+export { scatterSvg, type ScatterOptions, type ScatterPoint } from "./charts/scatter.js";
+export { stackedSharesSvg, type SharesOptions, type SharesRow } from "./charts/stacked-shares.js";
 export { curveSvg, type CurveSvgOptions } from "./charts/curve.js";
 export type { CurveMark, CurveSeries } from "./charts/curves.js";
 export { heatMapSvg } from "./charts/heat-map.js";

@@ -15,8 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   training: ["base", "formats", "graph", "models", "runtime", "tasks"],
   charts:   ["base"],
   store:    ["base", "formats"],
-  studies:  ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts", "store"],
   report:   ["base", "charts", "store"],
+  studies:  ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts", "store", "report"],
   cli:      ["base", "formats", "models", "runtime", "analyses", "tasks", "training", "charts", "store", "studies", "report"],
 };
 
@@ -38,8 +38,9 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:crypto",             /^(formats|store)\//],
   ["node:module",             /^charts\/png\.ts$/],
   ["node:path",               /^(formats|runtime|store|studies|cli)\//],
-  ["node:os",                 /^runtime\//],
-  ["node:url",                /^cli\//],
+  ["node:os",                 /^(runtime\/|studies\/made-on)/],
+  ["node:process",            /^studies\/made-on\.ts$/],
+  ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:util",               /^cli\//],
 ];
 
@@ -48,7 +49,8 @@ const GLOBALS: readonly (readonly [what: RegExp, where: RegExp])[] = [
   [/\bconsole\./, /^cli\//],
   [/\bprocess\./, /^cli\//],
   [/\bfetch\(/, /^$/],
-  [/\b(?:Math\.random|Date\.now|new Date\(\))/, /^$/],
+  [/\b(?:Math\.random|Date\.now)/, /^$/],
+  [/\bnew Date\(\)/, /^studies\/made-on\.ts$/],
 ];
 
 const SOURCE = fileURLToPath(new URL("../src", import.meta.url));
@@ -75,7 +77,7 @@ test("index.ts names what it exports, and only the command line is not for impor
   const { code } = sources.find(({ file }) => file === "index.ts")!;
   expect(code).not.toMatch(/export \*/);
   expect(importsOf(code).filter((name) => name.startsWith("./cli/"))).toEqual([]);
-  expect(code.split("\n").length).toBeLessThanOrEqual(240);
+  expect(code.split("\n").length).toBeLessThanOrEqual(300);
 });
 
 /** What a file imports, statically, dynamically, as types or to pass on. */

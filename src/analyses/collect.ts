@@ -25,12 +25,16 @@ const MOST_FLOATS = 2 ** 24;
 const MOST_ROWS = 32;
 
 /** By address: axes `example`, then those of the point behind `pos`, such as `example, d_model` or `example, head, d_head`. */
-export async function collectAt(model: Model, request: CollectRequest, options: RunOptions = {}): Promise<Record<string, Tensor<Float32Array>>> {
+export async function collectAt(
+  model: Model,
+  request: CollectRequest,
+  options: RunOptions = {},
+): Promise<Record<string, Tensor<Float32Array>>> {
   const { rows, sites, read, edits = [] } = request;
   checkSites(request);
   const wanted = [...new Set(sites.map(({ row }) => row))].toSorted((a, b) => rows[a]!.length - rows[b]!.length);
   const out = new Map<string, Tensor<Float32Array>>();
-  for (let from = 0; from < wanted.length; ) {
+  for (let from = 0; from < wanted.length;) {
     const size = request.batch ?? batchSize(model, read.length, rows[wanted[Math.min(from + MOST_ROWS, wanted.length) - 1]!]!.length);
     const chosen = wanted.slice(from, from + size);
     const { activations } = await model.forward({ tokens: chosen.map((row) => rows[row]!), read, edits, logits: false }, signalOf(options));

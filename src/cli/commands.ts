@@ -13,6 +13,8 @@ import { pathCommand } from "./commands/path.js";
 import { readCommand } from "./commands/read.js";
 import { runsCommand } from "./commands/runs.js";
 import { trainCommand } from "./commands/train.js";
+import { studyCommand } from "./commands/study.js";
+import { verifyCommand } from "./commands/verify.js";
 import { verifyModelCommand } from "./commands/verify-model.js";
 
 export const COMMANDS: readonly Command[] = [
@@ -27,6 +29,8 @@ export const COMMANDS: readonly Command[] = [
   pathCommand,
   generateCommand,
   trainCommand,
+  studyCommand,
+  verifyCommand,
   runsCommand,
   diffCommand,
   verifyModelCommand,

@@ -1,11 +1,8 @@
 /** @file The version of Sextant, and what a result was made on, in words. */
-import { fileURLToPath } from "node:url";
-import { readJsonObject } from "../formats/json.js";
+import { sextantVersion } from "../studies/made-on.js";
 
 /** The version in `package.json`. */
-export function version(): string {
-  return String(readJsonObject(fileURLToPath(new URL("../../package.json", import.meta.url)))["version"]);
-}
+export const version = sextantVersion;
 
 /** Version of Sextant, Node and platform. */
 export function madeWith(): string {

@@ -12,7 +12,11 @@ const COUNTED = { absolute: 0.01, relative: 0 } as const;
 const MEASURED = { absolute: 1e-4, relative: 1e-3 } as const;
 
 /** `hits` of `n`, with Wilson's interval of 95 %. */
-export function shareFinding(id: string, title: string, { hits, n, ...rest }: { readonly hits: number; readonly n: number } & Rest): Finding {
+export function shareFinding(
+  id: string,
+  title: string,
+  { hits, n, ...rest }: { readonly hits: number; readonly n: number } & Rest,
+): Finding {
   if (n === 0) return { id, title, value: null, unit: "share", n, tolerance: COUNTED, note: "there was no case", ...rest };
   const { share, low, high } = wilson(hits, n);
   const interval: FindingInterval = { low, high, level: 0.95, method: "wilson" };
@@ -36,7 +40,11 @@ export function meanFinding(
 export function numberFinding(
   id: string,
   title: string,
-  { value, unit, ...rest }: { readonly value: number | null; readonly unit: string; readonly n?: number; readonly interval?: FindingInterval } & Rest,
+  {
+    value,
+    unit,
+    ...rest
+  }: { readonly value: number | null; readonly unit: string; readonly n?: number; readonly interval?: FindingInterval } & Rest,
 ): Finding {
   return { id, title, value, unit, tolerance: MEASURED, ...rest };
 }

@@ -64,7 +64,9 @@ export async function runStudy(request: StudyRequest, options: StudyOptions = {}
     try {
       const work: Work = { request, options, subject, others, parameters, run };
       for (const [index, step] of request.study.steps.entries()) await takeStep(work, step, index);
-      return run.finish({ finished: now() }, (stored) => renderReport(reportedRun(request.study, stored)));
+      return run.finish({ finished: now() }, (stored) =>
+        renderReport(reportedRun(request.study, stored, request.study.parameters({}, subject))),
+      );
     } finally {
       run.close();
     }
@@ -84,16 +86,26 @@ interface Work {
 }
 
 function checkRequest({ study, others = {}, seed = 0 }: StudyRequest): void {
-  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff) throw new SextantError("usage", `the seed must be a whole number from 0 to 2³² − 1, got ${seed}`);
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffff_ffff)
+    throw new SextantError("usage", `the seed must be a whole number from 0 to 2³² − 1, got ${seed}`);
   const stray = Object.keys(others).find((role) => !Object.hasOwn(study.others, role));
   if (stray === undefined) return;
   const known = Object.entries(study.others).map(([role, meaning]) => `${role} (${meaning})`);
-  throw new SextantError("usage", `${study.name} has no role ${JSON.stringify(stray)} for another model; it has ${known.join(", ") || "none"}`);
+  throw new SextantError(
+    "usage",
+    `${study.name} has no role ${JSON.stringify(stray)} for another model; it has ${known.join(", ") || "none"}`,
+  );
 }
 
-async function headOf({ study, model, others = {}, seed = 0 }: StudyRequest, subject: OpenSubject, parameters: object): Promise<Parameters<typeof openRun>[1]> {
+async function headOf(
+  { study, model, others = {}, seed = 0 }: StudyRequest,
+  subject: OpenSubject,
+  parameters: object,
+): Promise<Parameters<typeof openRun>[1]> {
   const folders = { model, ...others };
-  const models = Object.entries(folders).map(([role, path]) => [role, identifyModel(path, role === "model" ? subject.model.spec : { family: "" })] as const);
+  const models = Object.entries(folders).map(
+    ([role, path]) => [role, identifyModel(path, role === "model" ? subject.model.spec : { family: "" })] as const,
+  );
   const tokenizers = Object.entries(folders).flatMap(([role, path]) => {
     const hash = identifyTokenizer(path);
     return hash === undefined ? [] : [[role, hash] as const];
@@ -125,7 +137,13 @@ async function takeStep(work: Work, step: Step<object>, index: number): Promise<
   const output = await step.run(contextOf(work, step));
   const ms = performance.now() - start;
   run.writeStep(step.name, step.title, output, { ms, peakMemory: peakMemory() });
-  options.onStep?.({ ...event, state: "done", findings: output.findings, ms, ...(output.skipped !== undefined && { skipped: output.skipped }) });
+  options.onStep?.({
+    ...event,
+    state: "done",
+    findings: output.findings,
+    ms,
+    ...(output.skipped !== undefined && { skipped: output.skipped }),
+  });
 }
 
 function contextOf({ run, request: { seed = 0 }, options, subject, others, parameters }: Work, step: Step<object>): StepContext<object> {
@@ -141,9 +159,8 @@ function contextOf({ run, request: { seed = 0 }, options, subject, others, param
       signal.throwIfAborted();
       const found = pieces.get(key);
       if (found !== undefined) return found as Awaited<ReturnType<typeof work>>;
-      const made = await work();
-      pieces.put(key, made);
-      return made;
+      pieces.put(key, await work());
+      return pieces.get(key) as Awaited<ReturnType<typeof work>>;
     },
     signal,
     progress: (done, total) => options.onProgress?.({ stage: step.title, done, total }),

@@ -24,18 +24,18 @@ export interface StepContext<P> {
   readonly parameters: P;
   readonly subject: Subject;
   /** Other models that the study was given, by role; opened when first asked for. */
-  other(role: string): Promise<Subject | undefined>;
+  readonly other: (role: string) => Promise<Subject | undefined>;
   /** What a step before this one left; `S` is the form in which that step leaves its state. */
-  earlier<S = JsonObject>(step: string): Earlier<S>;
+  readonly earlier: <S = JsonObject>(step: string) => Earlier<S>;
   /** Random numbers that belong to a name in this step: the same whenever they are drawn. */
-  random(name: string): Random;
+  readonly random: (name: string) => Random;
   /**
    * The result of a piece of work, made once in a run: a step that was stopped finds the pieces that it had finished. `key` names the piece within the step; the result
    * must be plain data.
    */
-  piece<T>(key: string, work: () => Promise<T>): Promise<T>;
+  readonly piece: <T>(key: string, work: () => Promise<T>) => Promise<T>;
   readonly signal: AbortSignal;
-  progress(done: number, total: number): void;
+  readonly progress: (done: number, total: number) => void;
 }
 
 /** One step. */
@@ -61,6 +61,8 @@ export interface Study<P extends object = object> {
   /** The settings in full for a model: defaults, what the user gave, checked. Unknown names and bad values are refused. */
   parameters(given: JsonObject, subject: Subject): P;
   readonly steps: readonly Step<P>[];
+  /** Ids of the findings that stand on top of the report. */
+  readonly key: readonly string[];
   /** What the report says first, from the findings by id. */
   summary(findings: ReadonlyMap<string, Finding>): readonly string[];
 }

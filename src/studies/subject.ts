@@ -10,7 +10,10 @@ export interface OpenSubject extends Subject {
 }
 
 /** The model in a folder, ready for a study. */
-export async function openSubject(path: string, options: { readonly threads?: number; readonly signal?: AbortSignal } = {}): Promise<OpenSubject> {
+export async function openSubject(
+  path: string,
+  options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+): Promise<OpenSubject> {
   const tokenizer = loadTokenizer(path);
   const model = await loadModel(path, options);
   try {

@@ -74,7 +74,12 @@ function rowOf({ start, written }: Going): readonly number[] {
   return [...start, ...written];
 }
 
-async function judgeNext(model: Model, going: readonly Going[], { edits, stopTokens }: ContinuationRequest, options: RunOptions): Promise<void> {
+async function judgeNext(
+  model: Model,
+  going: readonly Going[],
+  { edits, stopTokens }: ContinuationRequest,
+  options: RunOptions,
+): Promise<void> {
   const tokens = going.map(rowOf);
   const inForce = typeof edits === "function" ? await edits(tokens) : edits;
   const { logits } = await model.forward({ tokens, edits: inForce, logits: { positions: "last" } }, signalOf(options));

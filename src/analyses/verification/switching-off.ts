@@ -6,7 +6,6 @@ import type { Model, RunOptions } from "../../runtime/model.js";
 import type { HeadPlace } from "../heads.js";
 import type { UnitPlace } from "../mechanism/nearest-units.js";
 
-
 /** The heads' z set to 0, at all positions or at those given (negative from each row's end). */
 export function headsOff(heads: readonly HeadPlace[], positions?: readonly number[]): Edit[] {
   return [...byLayer(heads)].map(([layer, members]) => ({

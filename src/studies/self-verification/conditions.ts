@@ -33,7 +33,11 @@ export const OUTCOMES: readonly Outcome[] = ["disabled", "partial", "verifies", 
 /** Goes on from each case under each condition. What was finished before a stop is not done again. */
 export async function runConditions(
   context: StepContext<SelfVerificationParameters>,
-  { searches, cases, conditions }: { readonly searches: SearchesState; readonly cases: readonly CaseState[]; readonly conditions: readonly Condition[] },
+  {
+    searches,
+    cases,
+    conditions,
+  }: { readonly searches: SearchesState; readonly cases: readonly CaseState[]; readonly conditions: readonly Condition[] },
 ): Promise<ConditionResult[]> {
   const format = formatNamed(context.parameters.format);
   const { model, tokenizer } = context.subject;

@@ -13,7 +13,10 @@ export const MOMENTS: readonly (readonly [moment: Moment, meaning: string])[] = 
 ];
 
 /** Indices of the judgements to probe: of searches with both verdicts where that is asked, at most `most`, taking the first of each search, then the second, and so on. */
-export function stepsToProbe({ steps, searches }: SearchesState, { most, bothVerdicts }: { most: number; bothVerdicts: boolean }): number[] {
+export function stepsToProbe(
+  { steps, searches }: SearchesState,
+  { most, bothVerdicts }: { most: number; bothVerdicts: boolean },
+): number[] {
   const verdicts = searches.map(() => new Set<number>());
   for (const { search, label } of steps) verdicts[search]!.add(label);
   const order = new Map<number, number>();

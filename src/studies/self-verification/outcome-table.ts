@@ -43,11 +43,16 @@ export function outcomeLines(results: readonly ConditionResult[], cases: readonl
 }
 
 /** One bar a condition. */
-export function outcomeFigure(name: string, title: string, { results, table }: { results: readonly ConditionResult[]; table: string }): Figure {
+export function outcomeFigure(
+  name: string,
+  title: string,
+  { results, table }: { results: readonly ConditionResult[]; table: string },
+): Figure {
   return {
     name,
     title,
-    caption: "Disabled: the right result is called wrong. Partial: it is not judged, but the answer is given. Verifies: it is called right.",
+    caption:
+      "Disabled: the right result is called wrong. Partial: it is not judged, but the answer is given. Verifies: it is called right.",
     svg: stackedSharesSvg(
       results
         .filter(({ outcomes }) => outcomes.length > 0)

@@ -149,7 +149,13 @@ function isNumbers(value: unknown): boolean {
 }
 
 function kindOf(value: unknown): string {
-  return Array.isArray(value) ? "a list of numbers" : isJsonObject(value) ? "an object" : value === null ? "a file's path or null" : `a ${typeof value}`;
+  return Array.isArray(value)
+    ? "a list of numbers"
+    : isJsonObject(value)
+      ? "an object"
+      : value === null
+        ? "a file's path or null"
+        : `a ${typeof value}`;
 }
 
 /** Whole numbers with their bounds, by their path. */
@@ -186,16 +192,22 @@ function check(parameters: SelfVerificationParameters, layers: number): void {
       throw new SextantError("usage", `${path} must be a whole number from ${least} to ${most}, got ${value}`);
   }
   const { steer, units, heads, probe, transfer } = parameters;
-  for (const [name, list] of [["steer.layers", steer.layers], ["units.layers", units.layers]] as const)
+  for (const [name, list] of [
+    ["steer.layers", steer.layers],
+    ["units.layers", units.layers],
+  ] as const)
     if (list.length === 0 || !list.every((layer) => Number.isInteger(layer) && layer >= 0 && layer < layers))
       throw new SextantError("usage", `${name} must be layers of 0 to ${layers - 1}, got [${list.join(", ")}]`);
   if (steer.strengths.length === 0 || !steer.strengths.every((strength) => strength > 0 && strength < 1e6))
     throw new SextantError("usage", `steer.strengths must be numbers above 0, got [${steer.strengths.join(", ")}]`);
-  if (!(heads.threshold >= 0 && heads.threshold <= 1)) throw new SextantError("usage", `heads.threshold must be 0 to 1, got ${heads.threshold}`);
+  if (!(heads.threshold >= 0 && heads.threshold <= 1))
+    throw new SextantError("usage", `heads.threshold must be 0 to 1, got ${heads.threshold}`);
   if (!["result", "open", "either"].includes(heads.lookFrom))
     throw new SextantError("usage", `heads.lookFrom must be result, open or either, got ${JSON.stringify(heads.lookFrom)}`);
   if (!["diagonal", "composition"].includes(heads.rankBy))
     throw new SextantError("usage", `heads.rankBy must be diagonal or composition, got ${JSON.stringify(heads.rankBy)}`);
-  if (!(probe.learningRate > 0 && probe.learningRate <= 1)) throw new SextantError("usage", `probe.learningRate must be above 0, got ${probe.learningRate}`);
-  if (!(transfer.ridge >= 0 && transfer.ridge < Infinity)) throw new SextantError("usage", `transfer.ridge must be 0 or more, got ${transfer.ridge}`);
+  if (!(probe.learningRate > 0 && probe.learningRate <= 1))
+    throw new SextantError("usage", `probe.learningRate must be above 0, got ${probe.learningRate}`);
+  if (!(transfer.ridge >= 0 && transfer.ridge < Infinity))
+    throw new SextantError("usage", `transfer.ridge must be 0 or more, got ${transfer.ridge}`);
 }

@@ -43,6 +43,8 @@ export interface ProbeState {
   readonly used: readonly number[];
   /** Of those, by their place in `used`, the ones that nothing was fitted to. */
   readonly test: readonly number[];
+  /** AUROC of the probe of each head, in layer order; null where there is none. */
+  readonly heads: readonly (number | null)[];
   /** Mean length of the stream at judgements, by layer. */
   readonly norms: readonly number[];
 }
@@ -57,6 +59,8 @@ export interface UnitsState {
 export interface HeadsState {
   /** Heads that look back at the target, most first. */
   readonly looking: readonly HeadPlace[];
+  /** Attention to the target from both positions, and the induction score, of every head in layer order. */
+  readonly scores: readonly { readonly fromResult: number; readonly fromOpen: number; readonly induction: number }[];
 }
 
 export interface ChannelsState {

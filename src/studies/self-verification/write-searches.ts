@@ -19,7 +19,10 @@ function roomOf({ spec: { context } }: Subject["model"], asked: readonly (readon
   const longest = Math.max(...asked.map(({ length }) => length));
   const room = Math.min(most, (context?.length ?? Infinity) - longest);
   if (room > 0) return room;
-  throw new SextantError("request", `a prompt takes ${longest} tokens and fills the model's context of ${context?.length}: put fewer worked examples in front`);
+  throw new SextantError(
+    "request",
+    `a prompt takes ${longest} tokens and fills the model's context of ${context?.length}: put fewer worked examples in front`,
+  );
 }
 
 export interface SearchRequest {
@@ -62,7 +65,8 @@ export async function writeSearches(
 export function encodePrompt(tokenizer: Tokenizer, text: string, { hasStartToken }: VerificationFormat): number[] {
   const { ids } = tokenizer.encode(text, { addSpecialTokens: false });
   if (!hasStartToken) return ids;
-  if (tokenizer.bosId === undefined) throw new SextantError("request", "the format begins with a start token, and the tokenizer names none");
+  if (tokenizer.bosId === undefined)
+    throw new SextantError("request", "the format begins with a start token, and the tokenizer names none");
   return [tokenizer.bosId, ...ids];
 }
 

@@ -1,5 +1,5 @@
 /** @file Step 8: units and heads switched off behind a right result, and random heads beside. */
-import { headsOf, isSameHead } from "../../../analyses/heads.js";
+import { headsOf, isSameHead, type HeadPlace } from "../../../analyses/heads.js";
 import type { UnitPlace } from "../../../analyses/mechanism/nearest-units.js";
 import { headsOff, unitsOff } from "../../../analyses/verification/switching-off.js";
 import { shuffled } from "../../../base/draws.js";
@@ -42,7 +42,10 @@ export const ablationStep: Step<SelfVerificationParameters> = {
       tables: [outcomeTable("outcomes", "What became of verification, by what was switched off", results)],
       generations: { continuations: outcomeLines(results, cases) },
       figures: [
-        outcomeFigure("outcomes", "Outcomes by what is switched off", { results: results.filter(({ id }) => !isDraw(id)), table: "outcomes" }),
+        outcomeFigure("outcomes", "Outcomes by what is switched off", {
+          results: results.filter(({ id }) => !isDraw(id)),
+          table: "outcomes",
+        }),
         curveFigure(found, heads),
       ],
     };
@@ -57,21 +60,30 @@ function conditionsOf({ subject, parameters, random }: Context, units: UnitsStat
   const [invalid, valid] = units.intervention;
   const others = headsOf(subject.model).filter((head) => !ranked.some((own) => isSameHead(own, head)));
   const draw = random("heads");
+  const anyUnits = randomUnits(subject.model.spec, valid, draw);
   const curve = Array.from({ length: Math.min(parameters.ablation.curve, ranked.length) }, (_, i) => i + 1);
   return [
     { id: "ablation.none", label: "nothing off", change: [] },
     { id: "ablation.units_valid", label: `${valid.length} units near \`this\` off`, change: unitsOff(valid) },
-    { id: "ablation.units_both", label: `${distinct([...valid, ...invalid]).length} units near either verdict off`, change: unitsOff(distinct([...valid, ...invalid])) },
-    { id: "ablation.units_random", label: `${valid.length} random units off`, change: unitsOff(randomUnits(subject.model.spec, valid, draw)) },
+    {
+      id: "ablation.units_both",
+      label: `${distinct([...valid, ...invalid]).length} units near either verdict off`,
+      change: unitsOff(distinct([...valid, ...invalid])),
+    },
+    { id: "ablation.units_random", label: `${anyUnits.length} random units off`, change: unitsOff(anyUnits) },
     { id: "ablation.heads_all", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "ablation.heads_top", label: `the first ${verification.length} heads off`, change: headsOff(verification) },
     ...curve.map((count) => ({ id: `ablation.curve_${count}`, label: `${count} heads off`, change: headsOff(ranked.slice(0, count)) })),
-    ...Array.from({ length: parameters.ablation.randomDraws }, (_, i) => ({
-      id: `ablation.random_${i + 1}`,
-      label: `${verification.length} random heads off, draw ${i + 1}`,
-      change: headsOff(shuffled(others, draw).slice(0, verification.length)),
-    })),
+    ...Array.from({ length: parameters.ablation.randomDraws }, (_, i) =>
+      randomHeads(i + 1, shuffled(others, draw).slice(0, verification.length)),
+    ),
   ].filter(({ change, id }) => change.length > 0 || id === "ablation.none");
+}
+
+/** Named one by one, so that a draw that happens to hold a head that matters can be told. */
+function randomHeads(drawn: number, heads: readonly HeadPlace[]): Condition {
+  const names = heads.map(({ layer, head }) => `${layer}.${head}`).join(", ");
+  return { id: `ablation.random_${drawn}`, label: `random heads ${names} off`, change: headsOff(heads) };
 }
 
 function distinct(units: readonly UnitPlace[]): UnitPlace[] {
@@ -103,7 +115,10 @@ function findingsOf(results: ReadonlyMap<string, ConditionResult>, { ranked, ver
   const draws = [...results.values()].filter(({ id }) => isDraw(id));
   const shares = draws.map((result) => countOf(result, "disabled") / result.outcomes.length);
   const range = { low: Math.min(...shares), high: Math.max(...shares), level: 1, method: "range" as const };
-  const random: Control[] = shares.length > 0 ? [{ name: `${verification.length} random heads, ${shares.length} draws`, value: mean(shares), interval: range }] : [];
+  const random: Control[] =
+    shares.length > 0
+      ? [{ name: `${verification.length} random heads, ${shares.length} draws`, value: mean(shares), interval: range }]
+      : [];
   const units = results.get("ablation.units_random");
   const placebo: Control[] = units ? [{ name: "as many random units", value: countOf(units, "disabled") / units.outcomes.length }] : [];
   const controls: Readonly<Record<string, readonly Control[]>> = {
@@ -147,7 +162,13 @@ function curveFigure(results: ReadonlyMap<string, ConditionResult>, { ranked }: 
     caption: `Heads switched off in the order of their score, ${ranked.map(({ layer, head }) => `${layer}.${head}`).join(", ")}. The band is the 95 % interval.`,
     svg: curveSvg(
       [
-        { name: "disabled", x, y: curve.map((result) => share(result, "disabled")), low: bounds.map(({ low }) => low), high: bounds.map(({ high }) => high) },
+        {
+          name: "disabled",
+          x,
+          y: curve.map((result) => share(result, "disabled")),
+          low: bounds.map(({ low }) => low),
+          high: bounds.map(({ high }) => high),
+        },
         { name: "verifies", x, y: curve.map((result) => share(result, "verifies")) },
       ],
       { title: "how few heads suffice", xLabel: "heads switched off", yLabel: "share of cases" },

@@ -86,12 +86,16 @@ function findingsOf(activities: readonly Activity[], seed: number): Finding[] {
     const cases = own[0]?.changes.length ?? 0;
     const perCase = Array.from({ length: cases }, (_, i) => mean(own.map(({ changes }) => changes[i]!)));
     return [
-      meanFinding(`activity.${group}.change`, `mean change of the ${own.length} units near \`${group === "valid" ? "this" : "not"}\` without the verification heads`, {
-        values: perCase,
-        unit: "activation",
-        seed,
-        tolerance: { absolute: 1e-3, relative: 0.02 },
-      }),
+      meanFinding(
+        `activity.${group}.change`,
+        `mean change of the ${own.length} units near \`${group === "valid" ? "this" : "not"}\` without the verification heads`,
+        {
+          values: perCase,
+          unit: "activation",
+          seed,
+          tolerance: { absolute: 1e-3, relative: 0.02 },
+        },
+      ),
       numberFinding(`activity.${group}.change_size`, `mean size of the change of a unit near \`${group === "valid" ? "this" : "not"}\``, {
         value: own.length === 0 ? null : mean(own.map(({ before, after }) => Math.abs(after - before))),
         unit: "activation",
@@ -105,7 +109,11 @@ function findingsOf(activities: readonly Activity[], seed: number): Finding[] {
 
 function tableFrom(activities: readonly Activity[]): Table {
   return tableOf(
-    { name: "activity", title: "Mean value of units near the probe, with and without the verification heads", tolerance: { absolute: 1e-3, relative: 0.02 } },
+    {
+      name: "activity",
+      title: "Mean value of units near the probe, with and without the verification heads",
+      tolerance: { absolute: 1e-3, relative: 0.02 },
+    },
     [
       { name: "layer", type: "int" },
       { name: "unit", type: "int" },
@@ -121,11 +129,17 @@ function figureOf(activities: readonly Activity[]): Figure {
   return {
     name: "activity",
     title: "Units before and after",
-    caption: "Each point is a unit: its mean value at the bracket behind a right result, with all heads (across) and without the verification heads (up).",
+    caption:
+      "Each point is a unit: its mean value at the bracket behind a right result, with all heads (across) and without the verification heads (up).",
     svg: scatterSvg(
       activities
         .filter(({ group }) => group !== "other")
-        .map(({ layer, unit, group, before, after }) => ({ x: before, y: after, label: `${layer}.${unit}`, group: group === "valid" ? "near `this`" : "near `not`" })),
+        .map(({ layer, unit, group, before, after }) => ({
+          x: before,
+          y: after,
+          label: `${layer}.${unit}`,
+          group: group === "valid" ? "near `this`" : "near `not`",
+        })),
       { title: "units before and after", xLabel: "all heads on", yLabel: "verification heads off" },
     ),
     table: "activity",

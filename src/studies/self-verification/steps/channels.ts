@@ -11,7 +11,7 @@ import { tableOf, type Table } from "../../../store/table.js";
 import { numberFinding } from "../../finding-of.js";
 import type { Step } from "../../study.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import type { ChannelsState, HeadsState, UnitsState } from "../state.js";
+import type { ChannelsState, HeadsState, ProbeState, UnitsState } from "../state.js";
 
 /** A head's scores in all forms. */
 interface Scored extends HeadPlace {
@@ -44,7 +44,7 @@ export const channelsStep: Step<SelfVerificationParameters> = {
     return {
       findings: findingsOf(all, state),
       state: state as unknown as JsonObject,
-      tables: [tableFrom(all, context.earlier("heads").state)],
+      tables: [tableFrom(all, context.earlier<HeadsState>("heads").state, context.earlier<ProbeState>("probe").state)],
       figures: [figureOf(all)],
       notes: [
         "The released score multiplies W_O and W_V element by element along the same coordinate: the diagonal of the matrix, not the matrix. It may score a head against units in front of it.",
@@ -56,14 +56,17 @@ export const channelsStep: Step<SelfVerificationParameters> = {
 
 function rank(looking: readonly HeadPlace[], scores: readonly ChannelScore[], by: "diagonal" | "composition"): HeadPlace[] {
   const scoreOf = ({ layer, head }: HeadPlace): number => scores.find((one) => one.layer === layer && one.head === head)?.[by] ?? -Infinity;
-  return looking.toSorted((a, b) => scoreOf(b) - scoreOf(a) || a.layer - b.layer || a.head - b.head).map(({ layer, head }) => ({ layer, head }));
+  return looking
+    .toSorted((a, b) => scoreOf(b) - scoreOf(a) || a.layer - b.layer || a.head - b.head)
+    .map(({ layer, head }) => ({ layer, head }));
 }
 
 function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[] {
   const own = all.filter(({ looksBack }) => looksBack);
   const others = all.filter(({ looksBack }) => !looksBack);
   const pairs = all.filter(({ released, causal }) => released.diagonal !== undefined && causal.composition !== undefined);
-  const composed = (heads: readonly Scored[]): number[] => heads.flatMap(({ causal: { composition } }) => (composition === undefined ? [] : [composition]));
+  const composed = (heads: readonly Scored[]): number[] =>
+    heads.flatMap(({ causal: { composition } }) => (composition === undefined ? [] : [composition]));
   const [first, rest] = [composed(own), composed(others)];
   return [
     numberFinding("channels.composition_looking", "mean full score of the heads that look back", {
@@ -75,17 +78,27 @@ function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[
       ],
     }),
     numberFinding("channels.agreement", "rank correlation of the released score and the full one, over all heads", {
-      value: pairs.length < 3 ? null : (spearman(pairs.map(({ released }) => released.diagonal!), pairs.map(({ causal }) => causal.composition!)) ?? null),
+      value:
+        pairs.length < 3
+          ? null
+          : (spearman(
+              pairs.map(({ released }) => released.diagonal!),
+              pairs.map(({ causal }) => causal.composition!),
+            ) ?? null),
       unit: "Spearman's rho",
       n: pairs.length,
       tolerance: { absolute: 0.05, relative: 0 },
       note: "near 0: the diagonal does not stand for the matrix",
     }),
-    numberFinding("channels.ranked", "heads that look back and are ranked", { value: ranked.length, unit: "heads", tolerance: { absolute: 1, relative: 0 } }),
+    numberFinding("channels.ranked", "heads that look back and are ranked", {
+      value: ranked.length,
+      unit: "heads",
+      tolerance: { absolute: 1, relative: 0 },
+    }),
   ];
 }
 
-function tableFrom(all: readonly Scored[], _: unknown): Table {
+function tableFrom(all: readonly Scored[], { scores }: HeadsState, probe: ProbeState): Table {
   return tableOf(
     { name: "head_scores", title: "Every score of every head", tolerance: { absolute: 1e-5, relative: 0.02 } },
     [
@@ -93,17 +106,25 @@ function tableFrom(all: readonly Scored[], _: unknown): Table {
       { name: "head", type: "int" },
       { name: "looks_back", type: "boolean" },
       { name: "rank", type: "int" },
+      { name: "attention_from_result", type: "double", unit: "share" },
+      { name: "attention_from_open", type: "double", unit: "share" },
+      { name: "induction", type: "double", unit: "share" },
+      { name: "probe_auroc", type: "double", unit: "AUROC" },
       { name: "diagonal", type: "double", unit: "released score" },
       { name: "diagonal_causal", type: "double", unit: "released score" },
       { name: "composition", type: "double", unit: "share of a direction" },
       { name: "composition_causal", type: "double", unit: "share of a direction" },
       { name: "random_directions", type: "double", unit: "share of a direction" },
     ],
-    all.map(({ layer, head, looksBack, rank: own, released, causal }) => ({
+    all.map(({ layer, head, looksBack, rank: own, released, causal }, i) => ({
       layer,
       head,
       looks_back: looksBack,
       rank: own ?? null,
+      attention_from_result: scores[i]!.fromResult,
+      attention_from_open: scores[i]!.fromOpen,
+      induction: scores[i]!.induction,
+      probe_auroc: probe.heads[i] ?? null,
       diagonal: released.diagonal ?? null,
       diagonal_causal: causal.diagonal ?? null,
       composition: released.composition ?? null,
@@ -117,7 +138,8 @@ function figureOf(all: readonly Scored[]): Figure {
   return {
     name: "channels",
     title: "Released score and full score of heads",
-    caption: "Each point is a head. Across: the released, diagonal score; up: the full score with units behind the head only. Heads that look back are named.",
+    caption:
+      "Each point is a head. Across: the released, diagonal score; up: the full score with units behind the head only. Heads that look back are named.",
     svg: scatterSvg(
       all
         .filter(({ causal }) => causal.composition !== undefined)

@@ -1,6 +1,13 @@
 /** @file Step 6: heads that look back at the target from where a right attempt is judged, and whether they are induction heads elsewhere. */
 import { scoreHeads } from "../../../analyses/heads.js";
-import { headsAbove, mentions, targetAttention, type AttentionCase, type HeadDensity, type TargetAttention } from "../../../analyses/mechanism/target-attention.js";
+import {
+  headsAbove,
+  mentions,
+  targetAttention,
+  type AttentionCase,
+  type HeadDensity,
+  type TargetAttention,
+} from "../../../analyses/mechanism/target-attention.js";
 import { shuffled } from "../../../base/draws.js";
 import { must, SextantError } from "../../../base/errors.js";
 import { mean } from "../../../base/statistics.js";
@@ -42,12 +49,23 @@ export const headsStep: Step<SelfVerificationParameters> = {
     const asked = cases.map((one) => attentionCase(context, searches, one));
     const seed = Math.floor(context.random("intervals")() * 2 ** 31);
     const options = { signal: context.signal, seed, resamples: 500, ...(heads.lastCases > 0 && { lastBatch: heads.lastCases }) };
-    const result = await targetAttention(context.subject.model, asked.map(({ result: one }) => one), options);
-    const open = await targetAttention(context.subject.model, asked.map(({ open: one }) => one), options);
+    const result = await targetAttention(
+      context.subject.model,
+      asked.map(({ result: one }) => one),
+      options,
+    );
+    const open = await targetAttention(
+      context.subject.model,
+      asked.map(({ open: one }) => one),
+      options,
+    );
     const induction = await inductionScores(context);
     const all = join({ result, open, induction }, heads.lookFrom);
     const looking = headsAbove(all, { threshold: heads.threshold, most: heads.most });
-    const state: HeadsState = { looking: looking.map(({ layer, head }) => ({ layer, head })) };
+    const state: HeadsState = {
+      looking: looking.map(({ layer, head }) => ({ layer, head })),
+      scores: all.map((one) => ({ fromResult: one.result.density, fromOpen: one.open.density, induction: one.induction })),
+    };
     return {
       findings: findingsOf(all, looking, { result, open }),
       state: state as unknown as JsonObject,
@@ -63,17 +81,30 @@ function notesOf({ heads }: SelfVerificationParameters): string[] {
     heads.lastCases > 0
       ? `Means are over the last ${heads.lastCases} cases only, as in the released code.`
       : "Means are over all cases. The released code averages over its last batch of four only; set heads.lastCases to 4 for that.",
-    heads.lookFrom === "result" ? "Heads are judged from the result's last digit, as in the paper." : `Heads are judged from: ${heads.lookFrom}. The paper looks from the result's last digit only.`,
+    heads.lookFrom === "result"
+      ? "Heads are judged from the result's last digit, as in the paper."
+      : `Heads are judged from: ${heads.lookFrom}. The paper looks from the result's last digit only.`,
   ];
 }
 
 /** The same case from the result's last digit and from the bracket. */
-function attentionCase({ subject, parameters }: Context, searches: SearchesState, { search, tokens }: CaseState): { result: AttentionCase; open: AttentionCase } {
+function attentionCase(
+  { subject, parameters }: Context,
+  searches: SearchesState,
+  { search, tokens }: CaseState,
+): { result: AttentionCase; open: AttentionCase } {
   const own = must(searches.searches[search], "the search");
-  const keys = targetPositions(subject.tokenizer, { tokens, target: own.target, end: contextEnd(subject.tokenizer, parameters.format, tokens) });
-  if (keys.length === 0) throw new SextantError("request", `search ${search} does not mention its target ${own.target} in front of its attempts`);
+  const keys = targetPositions(subject.tokenizer, {
+    tokens,
+    target: own.target,
+    end: contextEnd(subject.tokenizer, parameters.format, tokens),
+  });
+  if (keys.length === 0)
+    throw new SextantError("request", `search ${search} does not mention its target ${own.target} in front of its attempts`);
   const isDigit = (position: number): boolean => /\d/.test(subject.tokenizer.decode([tokens[position]!]));
-  const others = Array.from({ length: own.asked }, (_, position) => position).filter((position) => isDigit(position) && !keys.includes(position));
+  const others = Array.from({ length: own.asked }, (_, position) => position).filter(
+    (position) => isDigit(position) && !keys.includes(position),
+  );
   const controls = { others };
   return {
     result: { tokens, query: tokens.length - 1, keys, controls },
@@ -87,7 +118,8 @@ type Text = Context["subject"]["tokenizer"];
 function targetPositions(tokenizer: Text, { tokens, target, end }: { tokens: readonly number[]; target: number; end: number }): number[] {
   const spellings = [` ${target}`, String(target)].map((text) => tokenizer.encode(text, { addSpecialTokens: false }).ids);
   const found = new Set(spellings.flatMap((ids) => mentions(tokens, ids, end)));
-  const digitAt = (position: number): boolean => position >= 0 && position < tokens.length && /^\d/.test(tokenizer.decode([tokens[position]!]));
+  const digitAt = (position: number): boolean =>
+    position >= 0 && position < tokens.length && /^\d/.test(tokenizer.decode([tokens[position]!]));
   const width = String(target).length;
   return [...found].filter((last) => !digitAt(last + 1) && !isLonger(tokenizer, tokens, last, width)).toSorted((a, b) => a - b);
 }
@@ -135,7 +167,11 @@ function join(
   });
 }
 
-function findingsOf(all: readonly Looking[], looking: readonly Looking[], { result, open }: { result: TargetAttention; open: TargetAttention }): Finding[] {
+function findingsOf(
+  all: readonly Looking[],
+  looking: readonly Looking[],
+  { result, open }: { result: TargetAttention; open: TargetAttention },
+): Finding[] {
   const best = looking[0] ?? all.toSorted((a, b) => b.density - a.density)[0]!;
   const side = best.result.density >= best.open.density ? best.result : best.open;
   const even = side === best.result ? result.even : open.even;
@@ -172,7 +208,11 @@ function findingsOf(all: readonly Looking[], looking: readonly Looking[], { resu
 function tableFrom(all: readonly Looking[], looking: ReadonlySet<Looking>): Table {
   const share = (name: string) => ({ name, type: "double", unit: "share" }) as const;
   return tableOf(
-    { name: "heads", title: "Attention from the judgement of right results to the target, by head", tolerance: { absolute: 0.005, relative: 0.01 } },
+    {
+      name: "heads",
+      title: "Attention from the judgement of right results to the target, by head",
+      tolerance: { absolute: 0.005, relative: 0.01 },
+    },
     [
       { name: "layer", type: "int" },
       { name: "head", type: "int" },
@@ -209,7 +249,8 @@ function figureOf(all: readonly Looking[]): Figure {
   return {
     name: "looking_back",
     title: "Attention to the target",
-    caption: "Mean share of a head's attention that goes to mentions of the target, from the result's last digit (left) and from the bracket (right).",
+    caption:
+      "Mean share of a head's attention that goes to mentions of the target, from the result's last digit (left) and from the bracket (right).",
     svg: heatMapSvg(
       [
         { title: "from the result", values: grid(({ result }) => result.density) },

@@ -18,19 +18,31 @@ export const lensStep: Step<SelfVerificationParameters> = {
     const probe = context.earlier("probe").tensors["probe"]!;
     const { tokenizer, weights } = context.subject;
     const rows = ([0, 1] as const).flatMap((label) => classVectors(probe, label).map((vector, layer) => ({ label, layer, vector })));
-    const readings = await vectorLens(weights, rows.map(({ vector }) => vector), { top: context.parameters.lens.top, signal: context.signal });
+    const readings = await vectorLens(
+      weights,
+      rows.map(({ vector }) => vector),
+      { top: context.parameters.lens.top, signal: context.signal },
+    );
     const unembedding = weights.unembedding();
     const own = rows.map((row) => ({ ...row, lead: leadOf(row.vector, unembedding, words) }));
     return {
-      findings: own.filter(({ label, layer }) => label === 1 && layer === probe.shape[0]! - 1).map(({ lead, layer }) => leadFinding(lead, layer)),
+      findings: own
+        .filter(({ label, layer }) => label === 1 && layer === probe.shape[0]! - 1)
+        .map(({ lead, layer }) => leadFinding(lead, layer)),
       tables: [tableFrom(own, readings, (id) => tokenizer.token(id))],
-      notes: ["The paper finds words of success and failure here, in English for valid and in Chinese for invalid; a model with few tokens has no such words to decode to, only the verdicts themselves."],
+      notes: [
+        "The paper finds words of success and failure here, in English for valid and in Chinese for invalid; a model with few tokens has no such words to decode to, only the verdicts themselves.",
+      ],
     };
   },
 };
 
 /** How much more the vector pushes `this` than `not`, in standard deviations of its products with all tokens. */
-function leadOf(vector: Float32Array, { data, shape: [vocab = 0, width = 0] }: { data: Float32Array; shape: readonly number[] }, { valid, invalid }: SearchesState["words"]): number {
+function leadOf(
+  vector: Float32Array,
+  { data, shape: [vocab = 0, width = 0] }: { data: Float32Array; shape: readonly number[] },
+  { valid, invalid }: SearchesState["words"],
+): number {
   const { products, deviation } = productsWith(vector, { data, vocab, width });
   return (products[valid]! - products[invalid]!) / deviation;
 }
@@ -49,7 +61,11 @@ function tableFrom(
   token: (id: number) => string,
 ): Table {
   return tableOf(
-    { name: "lens", title: "Tokens that the probe's rows decode to, and those of their antipodes", tolerance: { absolute: 0.1, relative: 0.05 } },
+    {
+      name: "lens",
+      title: "Tokens that the probe's rows decode to, and those of their antipodes",
+      tolerance: { absolute: 0.1, relative: 0.05 },
+    },
     [
       { name: "layer", type: "int" },
       { name: "class", type: "text" },

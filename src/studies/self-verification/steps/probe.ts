@@ -7,28 +7,19 @@ import type { LayerProbe, ProbeMethod, ProbeRequest } from "../../../analyses/pr
 import { must } from "../../../base/errors.js";
 import { tensor, type Tensor } from "../../../base/tensor.js";
 import { dot } from "../../../base/vectors.js";
-import { curveSvg } from "../../../charts/curve.js";
-import { heatMapSvg } from "../../../charts/heat-map.js";
 import type { JsonObject } from "../../../formats/json.js";
 import type { Finding } from "../../../store/finding.js";
-import type { Figure } from "../../../store/step-output.js";
-import { tableOf, type Table } from "../../../store/table.js";
 import { numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import { MOMENTS, sitesOf, stepsToProbe, type Moment } from "../judged.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import { readProbeFile } from "../probe-file.js";
-import { PAPER } from "../paper.js";
+import { cosineFinding, headFinding, layerFindings, momentFindings } from "../probe-findings.js";
+import { headFigure, headTable, layerFigure, momentFigure, siteTable } from "../probe-figures.js";
+import type { Probed } from "../probed.js";
 import type { ProbeState, SearchesState, StepState } from "../state.js";
 
 type Context = StepContext<SelfVerificationParameters>;
-
-/** What was probed: a name, and its probes, one a layer (or a head). */
-interface Probed {
-  readonly site: string;
-  readonly moment: Moment;
-  readonly probes: readonly LayerProbe[];
-}
 
 const SITES = ["resid_post", "attn_out", "mlp_out"] as const;
 
@@ -51,13 +42,18 @@ export const probeStep: Step<SelfVerificationParameters> = {
     const given = context.parameters.probe.file;
     const weights = given === null ? stackOf(main.probes) : readProbeFile(given, context.subject.model.spec);
     const seeds = seedsOf(work, streams.get("resid_post")!, main);
-    const state: ProbeState = { used, test: testOf(work, streams.get("resid_post")!), norms: normsOf(streams.get("resid_post")!) };
+    const state: ProbeState = {
+      used,
+      test: testOf(work, streams.get("resid_post")!),
+      heads: heads.flat().map(({ test }) => test.auroc ?? null),
+      norms: normsOf(streams.get("resid_post")!),
+    };
     return {
-      findings: [...layerFindings(main, controls), ...seeds, ...momentFindings(moments), headFinding(heads, context), cosineFinding(weights)],
+      findings: [...layerFindings(main, controls), ...seeds, ...momentFindings(moments), headFinding(heads), cosineFinding(weights)],
       state: state as unknown as JsonObject,
       tensors: { probe: weights },
-      tables: [siteTable([...sites, ...moments.slice(0, -1)], controls), headTable(heads, context)],
-      figures: [layerFigure(sites), momentFigure(moments), headFigure(heads, context)],
+      tables: [siteTable([...sites, ...moments.slice(0, -1)], controls), headTable(heads)],
+      figures: [layerFigure(sites), momentFigure(moments), headFigure(heads)],
       notes: given === null ? [] : [`Later steps use the probe of ${given}; what is said of accuracy is of the one that was fitted here.`],
     };
   },
@@ -78,7 +74,11 @@ async function streamsOf(work: Work): Promise<Map<string, Tensor<Float32Array>>>
 /** Axes `example, layer, d_model`. */
 async function layersAt({ context, steps, searches }: Work, point: string, moment: Moment): Promise<Tensor<Float32Array>> {
   const rows = searches.searches.map(({ tokens }) => tokens);
-  const values = await collectAt(context.subject.model, { rows, sites: sitesOf(steps, moment), read: [`${point}.*`] }, { signal: context.signal });
+  const values = await collectAt(
+    context.subject.model,
+    { rows, sites: sitesOf(steps, moment), read: [`${point}.*`] },
+    { signal: context.signal },
+  );
   return stacked(Object.values(values));
 }
 
@@ -136,7 +136,12 @@ async function headProbes({ context, steps, searches }: Work): Promise<LayerProb
 
 function controlsOf(work: Work, examples: Tensor<Float32Array>): readonly LayerControls[] {
   const request = requestOf(work, examples, { kind: "logistic" });
-  const { layers } = probeWithControls({ ...request, method: { kind: "logistic" }, repeats: work.context.parameters.probe.controls, interval: "none" });
+  const { layers } = probeWithControls({
+    ...request,
+    method: { kind: "logistic" },
+    repeats: work.context.parameters.probe.controls,
+    interval: "none",
+  });
   return layers.map(({ controls }) => controls);
 }
 
@@ -164,31 +169,18 @@ function stackOf(probes: readonly LayerProbe[]): Tensor<Float32Array> {
   return tensor(out, [probes.length, classes, width], ["layer", "class", "d_model"]);
 }
 
-function layerFindings({ probes }: Probed, controls: readonly LayerControls[]): Finding[] {
-  return probes.map(({ test }, layer) => {
-    const { shuffled, randomProjections, majority } = controls[layer]!;
-    return numberFinding(`probe.resid_post.${layer}.balanced_accuracy`, `held-out balanced accuracy of the probe behind block ${layer}`, {
-      value: test.balancedAccuracy,
-      unit: "share",
-      n: test.examples,
-      tolerance: { absolute: 0.01, relative: 0 },
-      controls: [
-        { name: "labels shuffled", value: shuffled.balancedAccuracy },
-        { name: "random projections", value: randomProjections.balancedAccuracy },
-        { name: "always the commoner verdict", value: majority.balancedAccuracy },
-      ],
-      ...(layer === probes.length - 1 && { note: PAPER.probe }),
-    });
-  });
-}
-
 function seedsOf(work: Work, examples: Tensor<Float32Array>, main: Probed): Finding[] {
   const { seeds } = work.context.parameters.probe;
-  const others = Array.from({ length: seeds }, (_, i) => fitProbe({ ...requestOf(work, examples, methodOf(work), i + 1), interval: "none" }).layers);
+  const others = Array.from(
+    { length: seeds },
+    (_, i) => fitProbe({ ...requestOf(work, examples, methodOf(work), i + 1), interval: "none" }).layers,
+  );
   const last = main.probes.length - 1;
   const accuracies = others.map((layers) => layers[last]!.test.balancedAccuracy);
   const cosines = others.flatMap((layers) =>
-    layers.map(({ probe }, layer) => dot(directionOf(probe, { toward: 1, from: 0 }).data, directionOf(main.probes[layer]!.probe, { toward: 1, from: 0 }).data)),
+    layers.map(({ probe }, layer) =>
+      dot(directionOf(probe, { toward: 1, from: 0 }).data, directionOf(main.probes[layer]!.probe, { toward: 1, from: 0 }).data),
+    ),
   );
   return [
     numberFinding("probe.seeds.balanced_accuracy_min", "least balanced accuracy of the last layer's probe under other seeds and sides", {
@@ -204,156 +196,4 @@ function seedsOf(work: Work, examples: Tensor<Float32Array>, main: Probed): Find
       tolerance: { absolute: 0.05, relative: 0 },
     }),
   ];
-}
-
-function momentFindings(moments: readonly Probed[]): Finding[] {
-  return moments.map(({ moment, probes }) => {
-    const best = bestOf(probes);
-    const [, meaning] = MOMENTS.find(([name]) => name === moment)!;
-    return numberFinding(`probe.moment.${moment}.auroc`, `best held-out AUROC over layers at the ${meaning}`, {
-      value: best.test.auroc ?? null,
-      unit: "AUROC",
-      n: best.test.examples,
-      tolerance: { absolute: 0.02, relative: 0 },
-      ...(best.test.aurocInterval && { interval: { ...best.test.aurocInterval, level: 0.95, method: "bootstrap" as const } }),
-      note: `layer ${best.layer}, chosen on the same examples: with ${probes.length} layers to choose from it is a little too good`,
-    });
-  });
-}
-
-function bestOf(probes: readonly LayerProbe[]): LayerProbe {
-  return probes.toSorted((a, b) => (b.test.auroc ?? 0) - (a.test.auroc ?? 0))[0]!;
-}
-
-function headFinding(heads: readonly (readonly LayerProbe[])[], { subject }: Context): Finding {
-  const all = heads.flatMap((layer, index) => layer.map((probe, head) => ({ index, head, auroc: probe.test.auroc ?? 0 })));
-  const best = all.toSorted((a, b) => b.auroc - a.auroc)[0]!;
-  return numberFinding("probe.heads.auroc_best", "best held-out AUROC of a probe of one head's output", {
-    value: best.auroc,
-    unit: "AUROC",
-    tolerance: { absolute: 0.02, relative: 0 },
-    note: `head ${best.head} of layer ${best.index}, the best of ${all.length} of ${subject.model.spec.layers.length} layers`,
-  });
-}
-
-function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor<Float32Array>): Finding {
-  const row = (layer: number, label: number): Float32Array => data.subarray((layer * 2 + label) * width, (layer * 2 + label + 1) * width);
-  const last = layers - 1;
-  const [a, b] = [row(last, 0), row(last, 1)];
-  return numberFinding("probe.class_cosine", "cosine between the two classes' rows of the last layer's probe", {
-    value: dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)),
-    unit: "cosine",
-    tolerance: { absolute: 0.02, relative: 0 },
-    published: PAPER.classCosine,
-  });
-}
-
-function siteTable(sites: readonly Probed[], controls: readonly LayerControls[]): Table {
-  const rows = sites.flatMap(({ site, moment, probes }) =>
-    probes.map(({ layer, test, train }) => {
-      const control = site === "resid_post" && moment === "open" ? controls[layer] : undefined;
-      return {
-        site,
-        moment,
-        layer,
-        accuracy: test.accuracy,
-        balanced_accuracy: test.balancedAccuracy,
-        auroc: test.auroc ?? null,
-        auroc_low: test.aurocInterval?.low ?? null,
-        auroc_high: test.aurocInterval?.high ?? null,
-        train_accuracy: train.accuracy,
-        shuffled: control?.shuffled.balancedAccuracy ?? null,
-        random_projections: control?.randomProjections.balancedAccuracy ?? null,
-        examples: test.examples,
-      };
-    }),
-  );
-  const share = (name: string) => ({ name, type: "double", unit: "share" }) as const;
-  return tableOf(
-    { name: "probes", title: "Probes by place, moment and layer, on searches that nothing was fitted to", tolerance: { absolute: 0.02, relative: 0 } },
-    [
-      { name: "site", type: "text" },
-      { name: "moment", type: "text" },
-      { name: "layer", type: "int" },
-      share("accuracy"),
-      share("balanced_accuracy"),
-      { name: "auroc", type: "double", unit: "AUROC" },
-      { name: "auroc_low", type: "double", unit: "AUROC" },
-      { name: "auroc_high", type: "double", unit: "AUROC" },
-      share("train_accuracy"),
-      share("shuffled"),
-      share("random_projections"),
-      { name: "examples", type: "int" },
-    ],
-    rows,
-  );
-}
-
-function headTable(heads: readonly (readonly LayerProbe[])[], _: Context): Table {
-  return tableOf(
-    { name: "head_probes", title: "Probes of each head's output at the bracket", tolerance: { absolute: 0.02, relative: 0 } },
-    [
-      { name: "layer", type: "int" },
-      { name: "head", type: "int" },
-      { name: "balanced_accuracy", type: "double", unit: "share" },
-      { name: "auroc", type: "double", unit: "AUROC" },
-    ],
-    heads.flatMap((layer, index) =>
-      layer.map(({ test }, head) => ({ layer: index, head, balanced_accuracy: test.balancedAccuracy, auroc: test.auroc ?? null })),
-    ),
-  );
-}
-
-function layerFigure(sites: readonly Probed[]): Figure {
-  const series = sites.map(({ site, probes }) => ({
-    name: site,
-    x: probes.map(({ layer }) => layer),
-    y: probes.map(({ test }) => test.balancedAccuracy),
-  }));
-  return {
-    name: "probe_by_layer",
-    title: "Balanced accuracy of the probes by layer",
-    caption: "At the bracket in front of the verdict, on searches that nothing was fitted to. 0.5 is chance.",
-    svg: curveSvg(series, { title: "probes by layer", xLabel: "layer", yLabel: "balanced accuracy" }),
-    table: "probes",
-  };
-}
-
-function momentFigure(moments: readonly Probed[]): Figure {
-  const layers = moments[0]!.probes.length;
-  return {
-    name: "probe_by_moment",
-    title: "How early the verdict can be read",
-    caption: "AUROC minus 0.5 of probes of the residual stream at earlier tokens of the attempt: 0 is chance, 0.5 is perfect.",
-    svg: heatMapSvg([{ values: moments.map(({ probes }) => probes.map(({ test }) => (test.auroc === undefined ? undefined : test.auroc - 0.5))) }], {
-      rowLabels: moments.map(({ moment }) => moment),
-      columnLabels: Array.from({ length: layers }, (_, layer) => String(layer)),
-      title: "AUROC − 0.5",
-      xLabel: "layer",
-      yLabel: "moment",
-      limit: 0.5,
-    }),
-    table: "probes",
-  };
-}
-
-function headFigure(heads: readonly (readonly LayerProbe[])[], _: Context): Figure {
-  const width = Math.max(...heads.map(({ length }) => length));
-  return {
-    name: "probe_by_head",
-    title: "The verdict in single heads",
-    caption: "AUROC minus 0.5 of a probe of each head's output at the bracket.",
-    svg: heatMapSvg(
-      [{ values: heads.map((layer) => Array.from({ length: width }, (_unused, head) => (layer[head]?.test.auroc ?? Number.NaN) - 0.5)) }],
-      {
-        rowLabels: heads.map((_unused, layer) => String(layer)),
-        columnLabels: Array.from({ length: width }, (_unused, head) => String(head)),
-        title: "AUROC − 0.5",
-        xLabel: "head",
-        yLabel: "layer",
-        limit: 0.5,
-      },
-    ),
-    table: "head_probes",
-  };
 }

@@ -42,16 +42,25 @@ export const rescueStep: Step<SelfVerificationParameters> = {
   },
 };
 
-function conditionsOf({ subject: { model }, signal, random }: StepContext<SelfVerificationParameters>, ranked: readonly HeadPlace[], top: readonly HeadPlace[]): Condition[] {
+function conditionsOf(
+  { subject: { model }, signal, random }: StepContext<SelfVerificationParameters>,
+  ranked: readonly HeadPlace[],
+  top: readonly HeadPlace[],
+): Condition[] {
   const rest = ranked.slice(top.length);
   const others = shuffled(rest, random("others")).slice(0, top.length);
   const back =
     (off: readonly HeadPlace[], given: readonly HeadPlace[], onlyLast = false): Change =>
-    async (rows) => [...headsOff(off.filter((head) => !given.some((own) => isSameHead(own, head)))), ...(await headsAsBefore(model, rows, given, { signal, onlyLast }))];
+    async (rows) => [
+      ...headsOff(off.filter((head) => !given.some((own) => isSameHead(own, head)))),
+      ...(await headsAsBefore(model, rows, given, { signal, onlyLast })),
+    ];
   return [
     { id: "rescue.all_off", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "rescue.top_back", label: `all off, the first ${top.length} given back`, change: back(ranked, top) },
     { id: "rescue.top_off_last_back", label: `the first ${top.length} off, given back at the bracket alone`, change: back(top, top, true) },
-    ...(others.length > 0 ? [{ id: "rescue.others_back", label: `all off, ${others.length} others given back`, change: back(ranked, others) }] : []),
+    ...(others.length > 0
+      ? [{ id: "rescue.others_back", label: `all off, ${others.length} others given back`, change: back(ranked, others) }]
+      : []),
   ];
 }

@@ -27,7 +27,11 @@ export const searchesStep: Step<SelfVerificationParameters> = {
     const words = wordIds(tokenizer, format.words);
     const stopTokens = [...tokenizer.eosIds];
     const written = await searchesOf(context, format, stopTokens);
-    const searches: SearchState[] = written.map(({ tokens, asked, prompt }) => ({ tokens, asked: asked.length, target: prompt.task.target }));
+    const searches: SearchState[] = written.map(({ tokens, asked, prompt }) => ({
+      tokens,
+      asked: asked.length,
+      target: prompt.task.target,
+    }));
     const steps = written.flatMap((one, search) => stepsOf(one, search, words, tokenizer));
     const state: SearchesState = { searches, steps, words, stopTokens };
     if (!steps.some(({ label }) => label === 0) || !steps.some(({ label }) => label === 1))
@@ -77,7 +81,8 @@ function searchLine(line: string, where: string): { prompt: string; response: st
   const value = parseJson(line, where);
   const { prompt, response, numbers, target } = isJsonObject(value) ? value : {};
   const isTask = Array.isArray(numbers) && numbers.every((one) => Number.isInteger(one)) && Number.isInteger(target);
-  if (typeof prompt === "string" && typeof response === "string" && isTask) return { prompt, response, numbers: numbers as number[], target: target as number };
+  if (typeof prompt === "string" && typeof response === "string" && isTask)
+    return { prompt, response, numbers: numbers as number[], target: target as number };
   throw new SextantError("format", `${where}: a search needs "prompt", "response", "numbers" and "target"`);
 }
 
@@ -95,9 +100,16 @@ function findingsOf(written: readonly Written[], steps: readonly StepState[], fo
   const count = (test: (step: StepState) => boolean): number => steps.filter(test).length;
   const known = steps.filter(({ isRight }) => isRight !== null);
   return [
-    shareFinding("searches.in_format", "searches that keep to the format to their end", { hits: judged.filter(({ inFormat }) => inFormat).length, n }),
+    shareFinding("searches.in_format", "searches that keep to the format to their end", {
+      hits: judged.filter(({ inFormat }) => inFormat).length,
+      n,
+    }),
     shareFinding("searches.solved", "searches whose answer is right", { hits: judged.filter(({ solved }) => solved).length, n }),
-    numberFinding("searches.judgements_valid", "judgements `this works`", { value: count(({ label }) => label === 1), unit: "judgements", n }),
+    numberFinding("searches.judgements_valid", "judgements `this works`", {
+      value: count(({ label }) => label === 1),
+      unit: "judgements",
+      n,
+    }),
     numberFinding("searches.judgements_invalid", "judgements `not`", { value: count(({ label }) => label === 0), unit: "judgements", n }),
     shareFinding("searches.verdict_by_claim", "verdicts that follow from the value written in front of them", {
       hits: count(({ label, claimIsTarget }) => (label === 1) === claimIsTarget),

@@ -1,25 +1,18 @@
 /** @file Step 4: the probe's direction put to use: a step along it at the bracket, and what the model then says. */
-import { continueSearches } from "../../../analyses/verification/continuation.js";
 import { judgements } from "../../../analyses/verification/judgements.js";
-import { normalNumbers } from "../../../base/draws.js";
 import { mean } from "../../../base/statistics.js";
-import { dot } from "../../../base/vectors.js";
 import { curveSvg } from "../../../charts/curve.js";
-import type { JsonObject } from "../../../formats/json.js";
 import type { Edit } from "../../../runtime/edit.js";
 import type { Control, Finding } from "../../../store/finding.js";
 import type { Figure } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
 import { shareFinding } from "../../finding-of.js";
-import type { Step, StepContext } from "../../study.js";
-import { formatNamed } from "../formats/table.js";
+import type { Step } from "../../study.js";
 import { prefixOf } from "../judged.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import { classVector } from "../probe-vectors.js";
-import type { ProbeState, SearchesState, StepState } from "../state.js";
-import { verdictsOf } from "../verdicts.js";
-
-type Context = StepContext<SelfVerificationParameters>;
+import type { ProbeState, SearchesState } from "../state.js";
+import { steeredSearches } from "../steered-searches.js";
+import { directions, editsAlong, type Work } from "../steering.js";
 
 /** What one strength did to the judgements of one verdict. */
 interface Steered {
@@ -41,12 +34,13 @@ export const steerStep: Step<SelfVerificationParameters> = {
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const { state: probe, tensors } = context.earlier<ProbeState>("probe");
-    const vectors = directions(context, tensors["probe"] as Parameters<typeof classVector>[0], probe);
+    const vectors = directions(context, tensors["probe"]!, probe);
     const held = probe.test.map((place) => searches.steps[probe.used[place]!]!);
     const results: Steered[] = [];
     for (const toward of ["this", "not"] as const) {
       const cases = held.filter(({ label }) => label === (toward === "this" ? 0 : 1)).slice(0, context.parameters.steer.cases);
-      for (const strength of context.parameters.steer.strengths) results.push(await steered({ context, searches, vectors, cases }, toward, strength));
+      for (const strength of context.parameters.steer.strengths)
+        results.push(await steered({ context, searches, vectors, cases }, toward, strength));
     }
     const chosen = chosenStrength(results);
     const written = await steeredSearches({ context, searches, vectors, cases: held }, chosen);
@@ -61,39 +55,6 @@ export const steerStep: Step<SelfVerificationParameters> = {
     };
   },
 };
-
-/** For each layer: the direction from `not` to `this` as long as the stream's mean there, and placebos of the same length. */
-interface Directions {
-  readonly layers: readonly number[];
-  readonly real: readonly Float32Array[];
-  readonly placebos: readonly (readonly Float32Array[])[];
-}
-
-function directions({ parameters: { steer }, random }: Context, probe: Parameters<typeof classVector>[0], { norms }: ProbeState): Directions {
-  const { layers, placebos } = steer;
-  const scaled = (vector: ArrayLike<number>, length: number): Float32Array => {
-    const own = Math.sqrt(dot(vector, vector));
-    return Float32Array.from(vector, (value) => (value / own) * length);
-  };
-  const real = layers.map((layer) => scaled(classVector(probe, layer, 1), norms[layer]!));
-  const draw = random("placebos");
-  return {
-    layers,
-    real,
-    placebos: Array.from({ length: placebos }, () => real.map((vector, i) => scaled(normalNumbers(vector.length, draw), norms[layers[i]!]!))),
-  };
-}
-
-interface Work {
-  readonly context: Context;
-  readonly searches: SearchesState;
-  readonly vectors: Directions;
-  readonly cases: readonly StepState[];
-}
-
-function editsAlong(layers: readonly number[], vectors: readonly Float32Array[], strength: number): Edit[] {
-  return layers.map((layer, i) => ({ at: `resid_post.${layer}`, op: "add", vector: Array.from(vectors[i]!), strength, positions: [-1] }));
-}
 
 async function steered({ context, searches, vectors, cases }: Work, toward: "this" | "not", strength: number): Promise<Steered> {
   const rows = cases.map((step) => prefixOf(searches, step));
@@ -143,55 +104,6 @@ function chosenStrength(results: readonly Steered[]): number {
   return (toThis.find(({ flipped, n }) => n > 0 && flipped / n >= 0.9) ?? toThis.at(-1)!).strength;
 }
 
-/** Searches steered at each bracket from the so-manieth judgement on: do they accept what is wrong? */
-async function steeredSearches({ context, searches, vectors, cases }: Work, strength: number): Promise<{ findings: Finding[]; lines: JsonObject[] }> {
-  const { fromJudgement, cases: most } = context.parameters.steer;
-  const starts = cases.filter(({ attempt, label }) => attempt === fromJudgement - 1 && label === 0).slice(0, most);
-  const rows = starts.map((step) => prefixOf(searches, step));
-  const format = formatNamed(context.parameters.format);
-  const { tokenizer, model } = context.subject;
-  const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
-  const request = {
-    rows,
-    open: searches.words.open,
-    maxNew: format.most.search,
-    stopTokens: searches.stopTokens,
-    stopStrings: format.stop.search,
-  };
-  const write = async (edits: readonly Edit[]): Promise<string[]> =>
-    rows.length === 0 ? [] : (await continueSearches(model, { ...request, edits }, { signal: context.signal, decode })).map(decode);
-  const texts = await context.piece("searches", async () => ({
-    plain: await write([]),
-    steered: await write(editsAlong(vectors.layers, vectors.real, strength)),
-    placebo: await write(editsAlong(vectors.layers, vectors.placebos[0]!, strength)),
-  }));
-  const accepts = (written: readonly string[]): number =>
-    written.filter((text, i) => {
-      const task = { numbers: [], target: searches.searches[starts[i]!.search]!.target };
-      const whole = decode(searches.searches[starts[i]!.search]!.tokens.slice(searches.searches[starts[i]!.search]!.asked, starts[i]!.open + 1)) + text;
-      return verdictsOf(whole, task).some(({ verdict, claimIsTarget }) => verdict === "works" && !claimIsTarget);
-    }).length;
-  const n = rows.length;
-  const controls: Control[] =
-    n === 0
-      ? []
-      : [
-          { name: "not steered", value: accepts(texts.plain) / n },
-          { name: "a random direction as long", value: accepts(texts.placebo) / n },
-        ];
-  return {
-    findings: [
-      shareFinding("steer.searches.accept_wrong", `searches that call a wrong value right when steered from judgement ${fromJudgement} on (step ${strength})`, {
-        hits: accepts(texts.steered),
-        n,
-        controls,
-        tolerance: { absolute: 0.05, relative: 0 },
-      }),
-    ],
-    lines: starts.map((step, i) => ({ search: step.search, from: step.open, plain: texts.plain[i], steered: texts.steered[i], placebo: texts.placebo[i] })),
-  };
-}
-
 function tableFrom(results: readonly Steered[]): Table {
   return tableOf(
     { name: "steering", title: "Judgements that turn, by the length of the step", tolerance: { absolute: 0.05, relative: 0.01 } },
@@ -224,7 +136,8 @@ function figureOf(results: readonly Steered[]): Figure {
   return {
     name: "steering",
     title: "Judgements that turn when steered",
-    caption: "Share of judgements whose most probable word becomes the other verdict, against the length of the step; random directions beside.",
+    caption:
+      "Share of judgements whose most probable word becomes the other verdict, against the length of the step; random directions beside.",
     svg: curveSvg(
       [
         line("this", ({ flipped }) => flipped, "not → this"),

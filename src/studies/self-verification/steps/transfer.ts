@@ -1,5 +1,5 @@
 /** @file Step 12: the probe carried to another model by Emb2Emb, and put to that model's own judgements. */
-import { carry, checkEmb2Emb, fitEmb2Emb, type Emb2Emb, type TokenPair } from "../../../analyses/mechanism/emb2emb.js";
+import { carry, checkEmb2Emb, fitEmb2Emb, type Emb2Emb, type Emb2EmbCheck, type TokenPair } from "../../../analyses/mechanism/emb2emb.js";
 import { judgements } from "../../../analyses/verification/judgements.js";
 import { collectAt } from "../../../analyses/collect.js";
 import { normalNumbers, shuffled } from "../../../base/draws.js";
@@ -10,14 +10,14 @@ import { dot } from "../../../base/vectors.js";
 import type { Tokenizer } from "../../../formats/tokenizer.js";
 import type { Finding } from "../../../store/finding.js";
 import type { StepOutput } from "../../../store/step-output.js";
-import { tableOf } from "../../../store/table.js";
+import { tableOf, type Table } from "../../../store/table.js";
 import { numberFinding, shareFinding } from "../../finding-of.js";
 import type { Step, StepContext, Subject } from "../../study.js";
 import { formatNamed } from "../formats/table.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import { findTimeSteps, wordIds } from "../time-steps.js";
 import { searchLines, writeSearches, type Written } from "../write-searches.js";
-import { aurocFindings, judgedBy, leads, type Judged } from "./in-context.js";
+import { aurocFindings, judgedBy, leads, type Judged } from "../judged-by.js";
 
 type Context = StepContext<SelfVerificationParameters>;
 
@@ -34,67 +34,88 @@ export const transferStep: Step<SelfVerificationParameters> = {
     "A linear map from this model's unembedding to another's is fitted on the tokens that both have, and the probe's rows go through it; layer p goes to the other model's layer of the same relative depth. The carried rows are held against the other model's own judgements, and steer it. Controls: the same rows through a map of shuffled pairs, and random directions.",
   async run(context) {
     const other = await context.other("other");
-    if (!other) return { findings: [], skipped: "no other model was given (--other other=FOLDER)" };
+    if (!other) return { findings: [], skipped: "no other model was given" };
     return transferTo(context, other);
   },
 };
 
 async function transferTo(context: Context, other: Subject): Promise<StepOutput> {
-  const { subject, parameters, signal } = context;
-  const pairs = sharedTokens(subject, other);
-  const { ridge } = parameters.transfer;
-  const [from, to] = [subject.weights.unembedding(), other.weights.unembedding()];
-  const seed = Math.floor(context.random("map")() * 2 ** 31);
-  const map = await fitEmb2Emb(from, to, pairs, { ridge, signal });
-  const mixed = shuffled(pairs.map(([, id]) => id), context.random("shuffled"));
-  const placebo = await fitEmb2Emb(from, to, pairs.map(([id], i): TokenPair => [id, mixed[i]!]), { ridge, signal });
-  const check = await checkEmb2Emb(from, to, pairs, { ridge, seed, signal });
-  const rows = leads(context.earlier("probe").tensors["probe"]!);
-  const layers = other.model.spec.layers.length;
-  const draw = context.random("random");
-  const directions: Carried[] = [
-    { name: "carried", vectors: carriedRows(map, rows, layers) },
-    { name: "shuffled pairs", vectors: carriedRows(placebo, rows, layers) },
-    { name: "random", vectors: Array.from({ length: layers }, () => Float32Array.from(normalNumbers(other.model.spec.dModel, draw))) },
-  ];
+  const pairs = sharedTokens(context.subject, other);
+  const { directions, check } = await carryOver(context, other, pairs);
   const written = await otherSearches(context, other);
   const judged: Judged[] = [];
   for (const { vectors } of directions) judged.push(await judgedBy(context, other, { written, vectors }));
   const steered = await steerOther(context, other, { written, directions });
   return {
-    findings: [
-      numberFinding("transfer.map_r2", "share of the variance of held-out tokens' rows that the map explains", {
-        value: check.heldOut.r2,
-        unit: "R²",
-        n: check.tested,
-        controls: [{ name: "pairs shuffled", value: check.shuffled.r2 }],
-        tolerance: { absolute: 0.01, relative: 0.02 },
-      }),
-      ...aurocFindings("transfer", "the carried probe's lead of `this` in the other model", judged[0]!).map((finding, i): Finding => ({
-        ...finding,
-        controls: directions.slice(1).map(({ name }, at) => ({ name, value: valueOf(judged[at + 1]!, i === 0) })),
-      })),
-      ...steered,
-    ],
-    tables: [
-      tableOf(
-        { name: "transfer", title: "AUROC of carried directions at the other model's judgements, by its layers", tolerance: { absolute: 0.02, relative: 0 } },
-        [
-          { name: "layer", type: "int" },
-          ...directions.map(({ name }) => ({ name: name.replace(" ", "_"), type: "double", unit: "AUROC" }) as const),
-        ],
-        Array.from({ length: layers }, (_, layer) => ({
-          layer,
-          ...Object.fromEntries(directions.map(({ name }, i) => [name.replace(" ", "_"), judged[i]!.aurocs[layer] ?? null])),
-        })),
-      ),
-    ],
+    findings: [mapFinding(check), ...readFindings(directions, judged), ...steered],
+    tables: [tableFrom(directions, judged)],
     generations: { searches: searchLines(written) },
     notes: [
-      `${pairs.length} tokens are in both vocabularies; the models have ${from.shape[1]} and ${to.shape[1]} coordinates. With fewer tokens than coordinates the map is the smallest that fits, and what of a direction lies outside the tokens' span is lost.`,
+      `${pairs.length} tokens are in both vocabularies; the models have ${context.subject.model.spec.dModel} and ${other.model.spec.dModel} coordinates. With fewer tokens than coordinates the map is the smallest that fits, and what of a direction lies outside the tokens' span is lost.`,
       "AUROC tells a direction from chance only by its distance from 0.5: random directions in a space with few active dimensions spread widely around it.",
     ],
   };
+}
+
+/** The probe's rows through the map, and through that of shuffled pairs; random ones; how well the map carries tokens. */
+async function carryOver(
+  context: Context,
+  other: Subject,
+  pairs: readonly TokenPair[],
+): Promise<{ directions: Carried[]; check: Emb2EmbCheck }> {
+  const { subject, parameters, signal, random } = context;
+  const { ridge } = parameters.transfer;
+  const [from, to] = [subject.weights.unembedding(), other.weights.unembedding()];
+  const map = await fitEmb2Emb(from, to, pairs, { ridge, signal });
+  const mixed = shuffled(
+    pairs.map(([, id]) => id),
+    random("shuffled"),
+  );
+  const mixedPairs = pairs.map(([id], i): TokenPair => [id, mixed[i]!]);
+  const placebo = await fitEmb2Emb(from, to, mixedPairs, { ridge, signal });
+  const check = await checkEmb2Emb(from, to, pairs, { ridge, seed: Math.floor(random("map")() * 2 ** 31), signal });
+  const rows = leads(context.earlier("probe").tensors["probe"]!);
+  const { layers, dModel } = other.model.spec;
+  const draw = random("random");
+  const directions = [
+    { name: "carried", vectors: carriedRows(map, rows, layers.length) },
+    { name: "shuffled_pairs", vectors: carriedRows(placebo, rows, layers.length) },
+    { name: "random", vectors: layers.map(() => Float32Array.from(normalNumbers(dModel, draw))) },
+  ];
+  return { directions, check };
+}
+
+function mapFinding({ heldOut, shuffled: control, tested }: Emb2EmbCheck): Finding {
+  return numberFinding("transfer.map_r2", "share of the variance of held-out tokens' rows that the map explains", {
+    value: heldOut.r2,
+    unit: "R²",
+    n: tested,
+    controls: [{ name: "pairs shuffled", value: control.r2 }],
+    tolerance: { absolute: 0.01, relative: 0.02 },
+  });
+}
+
+function readFindings(directions: readonly Carried[], judged: readonly Judged[]): Finding[] {
+  const found = aurocFindings("transfer", "the carried probe's lead of `this` in the other model", judged[0]!);
+  return found.map((finding, i) => ({
+    ...finding,
+    controls: directions.slice(1).map(({ name }, at) => ({ name: name.replace("_", " "), value: valueOf(judged[at + 1]!, i === 0) })),
+  }));
+}
+
+function tableFrom(directions: readonly Carried[], judged: readonly Judged[]): Table {
+  return tableOf(
+    {
+      name: "transfer",
+      title: "AUROC of carried directions at the other model's judgements, by its layers",
+      tolerance: { absolute: 0.02, relative: 0 },
+    },
+    [{ name: "layer", type: "int" }, ...directions.map(({ name }) => ({ name, type: "double", unit: "AUROC" }) as const)],
+    directions[0]!.vectors.map((_, layer) => ({
+      layer,
+      ...Object.fromEntries(directions.map(({ name }, i) => [name, judged[i]!.aurocs[layer] ?? null])),
+    })),
+  );
 }
 
 /** AUROC in the last layer, or the best. */
@@ -140,25 +161,45 @@ async function steerOther(
 ): Promise<Finding[]> {
   const words = wordIds(other.tokenizer, formatNamed(parameters.format).words);
   const rows = written.flatMap(({ tokens, asked }) =>
-    findTimeSteps(tokens, words, { from: asked.length, tokenizer: other.tokenizer }).flatMap(({ open, label }) => (label === 0 ? [tokens.slice(0, open + 1)] : [])),
+    findTimeSteps(tokens, words, { from: asked.length, tokenizer: other.tokenizer }).flatMap(({ open, label }) =>
+      label === 0 ? [tokens.slice(0, open + 1)] : [],
+    ),
   );
   const cases = rows.slice(0, parameters.steer.cases);
   const strength = Math.max(...parameters.steer.strengths);
   const flips: number[] = [];
-  for (const { vectors } of directions) flips.push(cases.length === 0 ? 0 : await flipped(other, { cases, vectors, strength, words }, signal));
+  for (const { vectors } of directions)
+    flips.push(cases.length === 0 ? 0 : await flipped(other, { cases, vectors, strength, words }, signal));
   return [
-    shareFinding("transfer.steer.flipped", `the other model's \`not\` judgements that become \`this\` with a step of ${strength} mean lengths along the carried probe`, {
-      hits: flips[0]!,
-      n: cases.length,
-      controls: cases.length === 0 ? [] : directions.slice(1).map(({ name }, i) => ({ name, value: flips[i + 1]! / cases.length })),
-      tolerance: { absolute: 0.05, relative: 0 },
-    }),
+    shareFinding(
+      "transfer.steer.flipped",
+      `the other model's \`not\` judgements that become \`this\` with a step of ${strength} mean lengths along the carried probe`,
+      {
+        hits: flips[0]!,
+        n: cases.length,
+        controls:
+          cases.length === 0
+            ? []
+            : directions.slice(1).map(({ name }, i) => ({ name: name.replace("_", " "), value: flips[i + 1]! / cases.length })),
+        tolerance: { absolute: 0.05, relative: 0 },
+      },
+    ),
   ];
 }
 
 async function flipped(
   { model }: Subject,
-  { cases, vectors, strength, words }: { cases: readonly (readonly number[])[]; vectors: readonly Float32Array[]; strength: number; words: { valid: number; invalid: number } },
+  {
+    cases,
+    vectors,
+    strength,
+    words,
+  }: {
+    cases: readonly (readonly number[])[];
+    vectors: readonly Float32Array[];
+    strength: number;
+    words: { valid: number; invalid: number };
+  },
   signal: AbortSignal,
 ): Promise<number> {
   const layers = vectors.map((_, layer) => layer).slice(Math.floor((2 * vectors.length) / 3));
@@ -174,5 +215,9 @@ async function flipped(
 }
 
 function meanLength({ data, shape: [examples = 0, width = 0] }: Tensor<Float32Array>): number {
-  return mean(Array.from({ length: examples }, (_, i) => Math.sqrt(dot(data.subarray(i * width, (i + 1) * width), data.subarray(i * width, (i + 1) * width)))));
+  return mean(
+    Array.from({ length: examples }, (_, i) =>
+      Math.sqrt(dot(data.subarray(i * width, (i + 1) * width), data.subarray(i * width, (i + 1) * width))),
+    ),
+  );
 }

@@ -45,7 +45,10 @@ export const unitsStep: Step<SelfVerificationParameters> = {
     const ranking = await nearestUnits(weights, model.spec, { ...request(1), pool: "all_below", count: units.ranking }, options);
     const seed = Math.floor(context.random("control")() * 2 ** 31);
     const chance = await randomTopCosines(weights, model.spec, { ...request(1), seed, repeats: 50 }, options);
-    const listed = await withTokens(context, [...valid.map((unit) => ({ ...unit, group: "this" as const })), ...invalid.map((unit) => ({ ...unit, group: "not" as const }))]);
+    const listed = await withTokens(context, [
+      ...valid.map((unit) => ({ ...unit, group: "this" as const })),
+      ...invalid.map((unit) => ({ ...unit, group: "not" as const })),
+    ]);
     const state: UnitsState = { intervention: [invalid.map(placeOf), valid.map(placeOf)], ranking: ranking.map(placeOf) };
     return {
       findings: findingsOf({ valid, invalid, antipodes, ranking }, chance),
@@ -63,7 +66,10 @@ function placeOf({ layer, unit }: NearUnit): { layer: number; unit: number } {
   return { layer, unit };
 }
 
-async function withTokens({ subject, parameters, signal }: Context, units: readonly (NearUnit & { group: "this" | "not" })[]): Promise<Listed[]> {
+async function withTokens(
+  { subject, parameters, signal }: Context,
+  units: readonly (NearUnit & { group: "this" | "not" })[],
+): Promise<Listed[]> {
   const downs = new Map<number, Tensor<Float32Array>>();
   const vectorOf = ({ layer, unit }: NearUnit): Float32Array => {
     const down = downs.get(layer) ?? subject.weights.down(layer);
@@ -77,7 +83,12 @@ async function withTokens({ subject, parameters, signal }: Context, units: reado
 }
 
 function findingsOf(
-  pools: { readonly valid: readonly NearUnit[]; readonly invalid: readonly NearUnit[]; readonly antipodes: readonly NearUnit[]; readonly ranking: readonly NearUnit[] },
+  pools: {
+    readonly valid: readonly NearUnit[];
+    readonly invalid: readonly NearUnit[];
+    readonly antipodes: readonly NearUnit[];
+    readonly ranking: readonly NearUnit[];
+  },
   chance: readonly number[],
 ): Finding[] {
   const controls = [
@@ -90,10 +101,28 @@ function findingsOf(
   const tolerance = { absolute: 0.02, relative: 0 };
   const best = (units: readonly NearUnit[]): number | null => units[0]?.cosine ?? null;
   return [
-    numberFinding("units.this.cosine_max", "highest cosine of a unit's value vector with the probe's row for `this`", { value: best(pools.valid), unit: "cosine", controls, tolerance }),
-    numberFinding("units.not.cosine_max", "highest cosine of a unit's value vector with the probe's row for `not`", { value: best(pools.invalid), unit: "cosine", controls, tolerance }),
-    numberFinding("units.this.cosine_min", "lowest cosine with the row for `this`: units that write its antipode", { value: best(pools.antipodes), unit: "cosine", tolerance }),
-    numberFinding("units.ranking.cosine_last", `cosine of the last of the ${pools.ranking.length} units that heads are ranked by`, { value: pools.ranking.at(-1)?.cosine ?? null, unit: "cosine", tolerance }),
+    numberFinding("units.this.cosine_max", "highest cosine of a unit's value vector with the probe's row for `this`", {
+      value: best(pools.valid),
+      unit: "cosine",
+      controls,
+      tolerance,
+    }),
+    numberFinding("units.not.cosine_max", "highest cosine of a unit's value vector with the probe's row for `not`", {
+      value: best(pools.invalid),
+      unit: "cosine",
+      controls,
+      tolerance,
+    }),
+    numberFinding("units.this.cosine_min", "lowest cosine with the row for `this`: units that write its antipode", {
+      value: best(pools.antipodes),
+      unit: "cosine",
+      tolerance,
+    }),
+    numberFinding("units.ranking.cosine_last", `cosine of the last of the ${pools.ranking.length} units that heads are ranked by`, {
+      value: pools.ranking.at(-1)?.cosine ?? null,
+      unit: "cosine",
+      tolerance,
+    }),
   ];
 }
 
@@ -108,7 +137,14 @@ function unitTable(listed: readonly Listed[]): Table {
       { name: "tokens", type: "text" },
       { name: "antipode_tokens", type: "text" },
     ],
-    listed.map(({ group, layer, unit, cosine, tokens, antipode }) => ({ near: group, layer, unit, cosine, tokens, antipode_tokens: antipode })),
+    listed.map(({ group, layer, unit, cosine, tokens, antipode }) => ({
+      near: group,
+      layer,
+      unit,
+      cosine,
+      tokens,
+      antipode_tokens: antipode,
+    })),
   );
 }
 
@@ -130,9 +166,15 @@ function figureOf(listed: readonly Listed[], chance: readonly number[]): Figure 
   return {
     name: "units",
     title: "The units nearest to the probe",
-    caption: "Cosine of value vectors with the probe's row of their layer; the line is what the nearest unit to a random direction has on average.",
+    caption:
+      "Cosine of value vectors with the probe's row of their layer; the line is what the nearest unit to a random direction has on average.",
     svg: barsSvg(
-      shown.map(({ group, layer, unit, cosine, tokens }) => ({ label: `${layer}.${unit}`, value: cosine, group: `near ${group}`, note: tokens })),
+      shown.map(({ group, layer, unit, cosine, tokens }) => ({
+        label: `${layer}.${unit}`,
+        value: cosine,
+        group: `near ${group}`,
+        note: tokens,
+      })),
       { title: "units near the probe", xLabel: "cosine", references: [{ label: "chance", value: mean(chance) }] },
     ),
     table: "units",

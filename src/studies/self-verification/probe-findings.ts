@@ -1,0 +1,74 @@
+/** @file What probes found, as findings. */
+import type { LayerControls } from "../../analyses/probes/controls.js";
+import type { LayerProbe } from "../../analyses/probes/request.js";
+import type { Tensor } from "../../base/tensor.js";
+import { dot } from "../../base/vectors.js";
+import type { Finding } from "../../store/finding.js";
+import { numberFinding } from "../finding-of.js";
+import { MOMENTS } from "./judged.js";
+import { PAPER } from "./paper.js";
+import type { Probed } from "./probed.js";
+
+/** The accuracy of each layer beside its controls. */
+export function layerFindings({ probes }: Probed, controls: readonly LayerControls[]): Finding[] {
+  return probes.map(({ test }, layer) => {
+    const { shuffled, randomProjections, majority } = controls[layer]!;
+    return numberFinding(`probe.resid_post.${layer}.balanced_accuracy`, `held-out balanced accuracy of the probe behind block ${layer}`, {
+      value: test.balancedAccuracy,
+      unit: "share",
+      n: test.examples,
+      tolerance: { absolute: 0.01, relative: 0 },
+      controls: [
+        { name: "labels shuffled", value: shuffled.balancedAccuracy },
+        { name: "random projections", value: randomProjections.balancedAccuracy },
+        { name: "always the commoner verdict", value: majority.balancedAccuracy },
+      ],
+      ...(layer === probes.length - 1 && { note: PAPER.probe }),
+    });
+  });
+}
+
+/** How early the verdict can be read. */
+export function momentFindings(moments: readonly Probed[]): Finding[] {
+  return moments.map(({ moment, probes }) => {
+    const best = bestOf(probes);
+    const [, meaning] = MOMENTS.find(([name]) => name === moment)!;
+    return numberFinding(`probe.moment.${moment}.auroc`, `best held-out AUROC over layers at the ${meaning}`, {
+      value: best.test.auroc ?? null,
+      unit: "AUROC",
+      n: best.test.examples,
+      tolerance: { absolute: 0.02, relative: 0 },
+      ...(best.test.aurocInterval && { interval: { ...best.test.aurocInterval, level: 0.95, method: "bootstrap" as const } }),
+      note: `layer ${best.layer}, chosen on the same examples: with ${probes.length} layers to choose from it is a little too good`,
+    });
+  });
+}
+
+function bestOf(probes: readonly LayerProbe[]): LayerProbe {
+  return probes.toSorted((a, b) => (b.test.auroc ?? 0) - (a.test.auroc ?? 0))[0]!;
+}
+
+/** The head whose output says most. */
+export function headFinding(heads: readonly (readonly LayerProbe[])[]): Finding {
+  const all = heads.flatMap((layer, index) => layer.map((probe, head) => ({ index, head, auroc: probe.test.auroc ?? 0 })));
+  const best = all.toSorted((a, b) => b.auroc - a.auroc)[0]!;
+  return numberFinding("probe.heads.auroc_best", "best held-out AUROC of a probe of one head's output", {
+    value: best.auroc,
+    unit: "AUROC",
+    tolerance: { absolute: 0.02, relative: 0 },
+    note: `head ${best.head} of layer ${best.index}, the best of ${all.length} in ${heads.length} layers`,
+  });
+}
+
+/** How nearly opposite the two classes' rows are. */
+export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor<Float32Array>): Finding {
+  const row = (layer: number, label: number): Float32Array => data.subarray((layer * 2 + label) * width, (layer * 2 + label + 1) * width);
+  const last = layers - 1;
+  const [a, b] = [row(last, 0), row(last, 1)];
+  return numberFinding("probe.class_cosine", "cosine between the two classes' rows of the last layer's probe", {
+    value: dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b)),
+    unit: "cosine",
+    tolerance: { absolute: 0.02, relative: 0 },
+    published: PAPER.classCosine,
+  });
+}
