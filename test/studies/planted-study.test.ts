@@ -1,0 +1,330 @@
+/** @file The study finds in the planted model what was planted, step by step, and nothing where nothing is. */
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { readRun, type StoredRun } from "../../src/store/stored-run.js";
+import { runStudy } from "../../src/studies/run-study.js";
+import { classVector } from "../../src/studies/self-verification/probe-vectors.js";
+import { studyNamed } from "../../src/studies/studies.js";
+import type { CaseState, ChannelsState, HeadsState, SearchesState, UnitsState } from "../../src/studies/self-verification/state.js";
+import { dot } from "../../src/base/vectors.js";
+import { temporaryFolder } from "../formats/folder.js";
+import { plantStudy } from "./planted-study.js";
+import { SIZES } from "./planted/planted-layout.js";
+import { plantedSearches } from "./planted/planted-searches.js";
+import { plantedTruth } from "./planted/planted-truth.js";
+import { findingOf, leftBy, rowsOf, valueOf } from "./stored.js";
+
+const { root } = temporaryFolder();
+const { direction, readable, unreadable, validUnits, invalidUnit, decoyUnits, verificationHeads, decoyHead, previousTokenHead } =
+  plantedTruth;
+const looking = [...verificationHeads, decoyHead].map(nameOf).toSorted();
+const SEARCHES = 40;
+
+/** Rows of the tables that are looked into. */
+interface ProbeRow {
+  readonly site: string;
+  readonly moment: string;
+  readonly layer: number;
+  readonly balanced_accuracy: number;
+  readonly auroc: number;
+  readonly auroc_low: number;
+  readonly auroc_high: number;
+  readonly shuffled: number;
+  readonly random_projections: number;
+}
+interface HeadRow {
+  readonly layer: number;
+  readonly head: number;
+  readonly looks_back: boolean;
+  readonly from_result: number;
+  readonly from_result_others: number;
+  readonly from_open: number;
+  readonly from_open_others: number;
+}
+interface ScoreRow {
+  readonly layer: number;
+  readonly head: number;
+  readonly diagonal: number;
+  readonly composition_causal: number | null;
+}
+interface OutcomeRow {
+  readonly condition: string;
+  readonly meaning: string;
+  readonly disabled: number;
+  readonly verifies: number;
+  readonly cases: number;
+}
+interface UnitRow {
+  readonly near: "this" | "not";
+  readonly layer: number;
+  readonly unit: number;
+  readonly cosine: number;
+  readonly before: number;
+  readonly after: number;
+}
+
+let run: StoredRun;
+beforeAll(async () => {
+  const { model, parameters } = plantStudy(root, SEARCHES);
+  const folder = join(root, "run");
+  await runStudy({ study: studyNamed("self-verification"), model, parameters, folder }, { threads: 1 });
+  run = readRun(folder);
+});
+
+function nameOf({ layer, head }: { readonly layer: number; readonly head: number }): string {
+  return `${layer}.${head}`;
+}
+
+function unitName({ layer, unit }: { readonly layer: number; readonly unit: number }): string {
+  return `${layer}.${unit}`;
+}
+
+/** The row of a condition in a table of outcomes. */
+function outcome(step: string, table: string, condition: string): OutcomeRow {
+  return rowsOf<OutcomeRow>(run, step, table).find((row) => row.condition === condition)!;
+}
+
+describe("searches", () => {
+  test("have the judgements that were planted, at their places", () => {
+    const { searches, steps, words } = leftBy<SearchesState>(run, "searches").state;
+    const planted = plantedSearches(5, SEARCHES);
+    expect(searches.map(({ tokens }) => tokens)).toEqual(planted.map(({ tokens }) => tokens));
+    const made = planted.flatMap(({ attempts }, search) => attempts.map((attempt) => [search, attempt.isRight ? 1 : 0, attempt.open]));
+    expect(steps.map(({ search, label, open }) => [search, label, open])).toEqual(made);
+    for (const { search, open, lastDigit, equals, start } of steps) {
+      const { tokens } = searches[search]!;
+      expect(tokens[open]).toBe(words.open);
+      expect([lastDigit, equals]).toEqual([open - 1, open - 2]);
+      expect(start).toBeLessThan(equals);
+    }
+  });
+
+  test("are judged by the value that was written, which is seldom what the attempt gives", () => {
+    expect(valueOf(run, "searches.verdict_by_claim")).toBe(1);
+    // Results are drawn, not calculated, and a half of them are not the target.
+    expect(Math.abs(valueOf(run, "searches.verdict_by_truth") - 0.5)).toBeLessThan(0.15);
+  });
+});
+
+describe("probes", () => {
+  const ofStream = (layer: number): ProbeRow =>
+    rowsOf<ProbeRow>(run, "probe", "probes").find((row) => row.site === "resid_post" && row.moment === "open" && row.layer === layer)!;
+
+  test.each(readable)("are perfect behind block %i", (layer) => {
+    expect(ofStream(layer)).toMatchObject({ balanced_accuracy: 1, auroc: 1 });
+    expect(valueOf(run, `probe.resid_post.${layer}.balanced_accuracy`)).toBe(1);
+  });
+
+  test.each(unreadable)("are at chance behind block %i", (layer) => {
+    const { auroc_low: low, auroc_high: high, balanced_accuracy: share } = ofStream(layer);
+    expect(low).toBeLessThan(0.5);
+    expect(high).toBeGreaterThan(0.5);
+    expect(Math.abs(share! - 0.5)).toBeLessThan(0.2);
+  });
+
+  test("of shuffled labels are at chance in each layer", () => {
+    // Five draws on 48 judgements each: a deviation of the mean of 0.03, more where right ones come in groups.
+    for (const layer of [0, 1, 2]) expect(Math.abs(ofStream(layer)["shuffled"]! - 0.5)).toBeLessThan(0.15);
+  });
+
+  test("of random projections are at chance where nothing is to be read, and far from perfect where it is", () => {
+    // In 96 dimensions a random direction sees a little of one in which the stream is 4 wide.
+    for (const layer of unreadable) expect(Math.abs(ofStream(layer)["random_projections"]! - 0.5)).toBeLessThan(0.15);
+    for (const layer of readable) expect(ofStream(layer)["random_projections"]).toBeLessThan(0.85);
+  });
+
+  test("read nothing before the bracket, in any layer", () => {
+    const earlier = rowsOf<ProbeRow>(run, "probe", "probes").filter((row) => row.moment !== "open");
+    expect(new Set(earlier.map((row) => row.moment))).toEqual(new Set(["start", "equals", "lastDigit"]));
+    for (const row of earlier) {
+      expect(row.auroc_low).toBeLessThan(0.5);
+      expect(row.auroc_high).toBeGreaterThan(0.5);
+    }
+  });
+
+  test("point along the planted direction, `not` against it", () => {
+    const { probe } = leftBy(run, "probe").tensors;
+    const cosine = (layer: number, label: 0 | 1): number => {
+      const row = classVector(probe!, layer, label);
+      return dot(row, direction) / Math.sqrt(dot(row, row));
+    };
+    // By chance: a deviation of 1/√96 = 0.1. The rest is the random start, and other ways by which verdicts go together in so few searches.
+    for (const layer of readable) {
+      expect(cosine(layer, 1)).toBeGreaterThan(0.5);
+      expect(cosine(layer, 0)).toBeLessThan(-0.5);
+    }
+    for (const layer of unreadable) for (const label of [0, 1] as const) expect(Math.abs(cosine(layer, label))).toBeLessThan(0.35);
+  });
+
+  test("decode to the verdicts", () => {
+    expect(valueOf(run, "lens.last.lead")).toBeGreaterThan(3);
+    const rows = rowsOf<{ readonly layer: number; readonly class: string; readonly tokens: string }>(run, "lens", "lens").filter((row) =>
+      readable.includes(row.layer),
+    );
+    for (const row of rows) expect(row.tokens.split(" · ")[0]).toBe(row.class);
+  });
+});
+
+describe("steering", () => {
+  test.each(["this", "not"])("along the probe turns every verdict to `%s`; random directions as long turn none", (toward) => {
+    const found = findingOf(run, `steer.${toward}.1.flipped`);
+    expect(found).toMatchObject({ value: 1, n: 12 });
+    expect(found.controls).toMatchObject([{ value: 0, interval: { low: 0, high: 0 } }]);
+    const rows = rowsOf<{ readonly toward: string; readonly lead_change: number; readonly placebo_lead_change: number }>(
+      run,
+      "steer",
+      "steering",
+    );
+    const row = rows.find((one) => one.toward === toward)!;
+    // The lead is 12 nats times what is added along the direction; what random directions add there is a tenth of it.
+    expect(row.lead_change).toBeGreaterThan(20);
+    expect(Math.abs(row.placebo_lead_change)).toBeLessThan(row.lead_change / 3);
+  });
+
+  test("makes searches call wrong values right, which they else never do", () => {
+    const found = findingOf(run, "steer.searches.accept_wrong");
+    expect(found.n).toBeGreaterThan(2);
+    expect(found.value).toBe(1);
+    expect(found.controls!.map(({ value }) => value)).toEqual([0, 0]);
+  });
+});
+
+describe("units", () => {
+  test("nearest to `this` are the ten planted ones, and the one nearest to `not` is the invalid one", () => {
+    const { intervention, ranking } = leftBy<UnitsState>(run, "units").state;
+    const [invalid, valid] = intervention;
+    expect(valid.map(unitName).toSorted()).toEqual(validUnits.map(unitName).toSorted());
+    expect(ranking.map(unitName).toSorted()).toEqual(validUnits.map(unitName).toSorted());
+    expect(unitName(invalid[0]!)).toBe(unitName(invalidUnit));
+    for (const decoy of decoyUnits) expect([...invalid, ...valid].map(unitName)).not.toContain(unitName(decoy));
+  });
+
+  test("that were planted are nearer than any unit is to random directions; the others are not", () => {
+    const chance = findingOf(run, "units.this.cosine_max").controls![0]!.interval!.high;
+    for (const { near, unit, cosine } of rowsOf<UnitRow>(run, "units", "units"))
+      if (near === "this" || unit === invalidUnit.unit) expect(cosine).toBeGreaterThan(1.2 * chance);
+      else expect(cosine).toBeLessThan(1.2 * chance);
+  });
+});
+
+describe("heads", () => {
+  test("that look back are the three that verify and the decoy", () => {
+    expect(leftBy<HeadsState>(run, "heads").state.looking.map(nameOf).toSorted()).toEqual(looking);
+    expect(valueOf(run, "heads.looking")).toBe(4);
+    for (const row of rowsOf<HeadRow>(run, "heads", "heads")) {
+      const isLooking = looking.includes(nameOf(row));
+      expect(row.looks_back).toBe(isLooking);
+      for (const from of ["from_result", "from_open"] as const) {
+        if (!isLooking) continue;
+        expect(row[from]).toBeGreaterThan(0.95);
+        expect(row[`${from}_others`]).toBeLessThan(0.01);
+      }
+    }
+  });
+
+  test("that look back are no induction heads on random tokens", () => {
+    expect(valueOf(run, "heads.induction_mean")).toBeLessThan(0.05);
+  });
+
+  test("are ranked so that those that feed the valid units come before the decoy, by composition", () => {
+    const { ranked, verification } = leftBy<ChannelsState>(run, "channels").state;
+    expect(verification.map(nameOf).toSorted()).toEqual(verificationHeads.map(nameOf));
+    expect(nameOf(ranked[3]!)).toBe(nameOf(decoyHead));
+    const scoreOf = (name: string): number =>
+      rowsOf<ScoreRow>(run, "channels", "head_scores").find((row) => nameOf(row) === name)!.composition_causal!;
+    for (const head of verificationHeads) expect(scoreOf(nameOf(head))).toBeGreaterThan(5 * scoreOf(nameOf(decoyHead)));
+  });
+
+  test("have nothing on the diagonal by which the released score could tell them apart", () => {
+    for (const row of rowsOf<ScoreRow>(run, "channels", "head_scores")) {
+      expect(Math.abs(row.diagonal)).toBeLessThan(1e-3);
+      if (row.layer === 2) expect(row.composition_causal).toBeNull();
+    }
+  });
+});
+
+describe("ablation", () => {
+  test("of nothing leaves every right result verified", () => {
+    expect(leftBy<{ cases: readonly CaseState[] }>(run, "ablation").state.cases).toHaveLength(24);
+    expect(outcome("ablation", "outcomes", "ablation.none")).toMatchObject({ verifies: 1, cases: 24 });
+  });
+
+  test.each(["heads_all", "heads_top", "units_valid", "curve_3", "curve_4"])("%s disables verification in every case", (condition) => {
+    expect(outcome("ablation", "outcomes", `ablation.${condition}`)).toMatchObject({ disabled: 1, verifies: 0 });
+  });
+
+  test("of heads in their order disables what their digits are, step by step", () => {
+    const { ranked } = leftBy<ChannelsState>(run, "channels").state;
+    const { cases } = leftBy<{ cases: readonly CaseState[] }>(run, "ablation").state;
+    const { searches } = leftBy<SearchesState>(run, "searches").state;
+    const digitsOf = (head: (typeof ranked)[number]): readonly number[] =>
+      verificationHeads.find((own) => nameOf(own) === nameOf(head))?.digits ?? [];
+    let least = 0;
+    for (const count of [1, 2, 3]) {
+      const gone = ranked.slice(0, count).flatMap(digitsOf);
+      const share = cases.filter(({ search }) => gone.includes(searches[search]!.target)).length / cases.length;
+      expect(share).toBeGreaterThan(least);
+      expect(outcome("ablation", "outcomes", `ablation.curve_${count}`)["disabled"]).toBe(share);
+      least = share;
+    }
+    expect(valueOf(run, "ablation.fewest_heads")).toBe(3);
+  });
+
+  test("of random heads that do not look back does nothing, unless one brings the result to the bracket", () => {
+    const draws = rowsOf<OutcomeRow>(run, "ablation", "outcomes").filter((row) => row.condition.startsWith("ablation.random_"));
+    expect(draws).toHaveLength(3);
+    for (const row of draws) {
+      const heads = [...row.meaning.matchAll(/\d+\.\d+/g)].map(([name]) => name);
+      expect(heads).toHaveLength(3);
+      for (const head of heads) expect(looking).not.toContain(head);
+      expect(row.verifies).toBe(heads.includes(nameOf(previousTokenHead)) ? 0 : 1);
+    }
+  });
+
+  test("of as many random units does nothing", () => {
+    expect(outcome("ablation", "outcomes", "ablation.units_random")).toMatchObject({ verifies: 1 });
+    expect(findingOf(run, "ablation.units_valid.disabled").controls).toMatchObject([{ value: 0 }]);
+  });
+});
+
+describe("activity", () => {
+  test("of the valid units falls to nothing without the verification heads; that of the others stays", () => {
+    const rows = rowsOf<UnitRow>(run, "activity", "activity");
+    const { cases } = leftBy<{ cases: readonly CaseState[] }>(run, "ablation").state;
+    const { searches } = leftBy<SearchesState>(run, "searches").state;
+    const targets = new Set(cases.map(({ search }) => searches[search]!.target));
+    for (const { unit, digit } of validUnits) {
+      const { before, after } = rows.find((row) => row.layer === 1 && row.unit === unit)!;
+      if (targets.has(digit)) expect(before).toBeGreaterThan(0.05);
+      expect(Math.abs(after)).toBeLessThan(0.03);
+    }
+    const others = rows.filter((row) => row.near === "not");
+    expect(others).toHaveLength(10);
+    for (const { before, after } of others) expect(Math.abs(after - before)).toBeLessThan(0.15);
+    const { before } = others.find((row) => row.unit === invalidUnit.unit)!;
+    expect(before).toBeGreaterThan(1);
+  });
+
+  test("changes more near `this` than near `not` and elsewhere", () => {
+    const { value, controls } = findingOf(run, "activity.valid.change_size");
+    expect(value).toBeGreaterThan(4 * controls![0]!.value);
+    expect(value).toBeGreaterThan(4 * valueOf(run, "activity.invalid.change_size"));
+    expect(valueOf(run, "activity.valid.change")).toBeLessThan(0);
+  });
+});
+
+describe("rescue", () => {
+  test("by the three heads that verify brings every verdict back, by the decoy none", () => {
+    expect(outcome("rescue", "rescue", "rescue.all_off")).toMatchObject({ verifies: 0 });
+    expect(outcome("rescue", "rescue", "rescue.top_back")).toMatchObject({ verifies: 1 });
+    expect(outcome("rescue", "rescue", "rescue.top_off_last_back")).toMatchObject({ verifies: 1 });
+    expect(outcome("rescue", "rescue", "rescue.others_back")).toMatchObject({ verifies: 0 });
+  });
+});
+
+test("steps that need what is not there are left out with a reason", () => {
+  const skipped = run.steps.flatMap(({ name, skipped: why }) => (why === undefined ? [] : [`${name}: ${why}`]));
+  expect(skipped).toEqual(["in-context: behind worked examples the model judged nothing", "transfer: no other model was given"]);
+  expect(run.manifest.models["model"]).toMatchObject({ family: "llama", id: "planted" });
+  expect(SIZES.layers).toBe(run.findings.filter(({ id }) => /^probe\.resid_post\.\d+\./.test(id)).length);
+});
