@@ -11,7 +11,7 @@ export function makingView({ manifest, command }: ReportedRun): Markup {
   return markup`<h3>Again, and checked</h3>
 <p>Run it again:</p>
 <pre tabindex="0"><code>${lines(command)}</code></pre>
-<p>Check the files against their hashes and run the steps anew, from the folder above this run’s (RUN is this run’s folder):</p>
+<p>Check it, where RUN is the folder of this report:</p>
 <pre tabindex="0"><code>sextant verify RUN</code></pre>
 <h3>Models</h3>
 ${joined(Object.entries(manifest.models).map(([role, model]) => modelView(role, model, manifest.tokenizers[role])))}

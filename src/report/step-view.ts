@@ -56,7 +56,7 @@ function figureView({ name, title, caption, svg, table }: Figure, number: number
     ? markup`<details><summary>The numbers of figure ${number}</summary>${tableView(own, { rows: ROWS.figure, file: parquetOf(own, files) })}</details>`
     : markup`<p class="note">The numbers stand in the picture itself, and in the findings and tables of this step.</p>`;
   return markup`<figure role="figure" aria-labelledby="figure-${number}">
-${scrolling(`Figure ${number}: ${title}`, inlineSvg(svg, title))}
+${scrolling(`Figure ${number}: ${title}`, inlineSvg(svg, title), "picture")}
 <figcaption><strong id="figure-${number}">Figure ${number}. ${title}</strong> ${caption}</figcaption>
 ${numbers}
 </figure>`;

@@ -50,8 +50,8 @@ tbody th{font-weight:normal}
 td .text{display:inline-block;min-width:4rem;max-width:36rem}
 .hash{overflow-wrap:anywhere}
 figure{margin:1.5rem 0}
-figure .scroll{background:#fff;border:1px solid var(--line);padding:.25rem}
-figure svg,figure img{display:block;height:auto;max-width:max(100%,40rem)}
+.picture{background:#fff;border:1px solid var(--line);padding:.25rem}
+.picture svg,.picture img{display:block;height:auto;max-width:max(100%,40rem)}
 figcaption{max-width:46rem;overflow-wrap:anywhere}
 summary{cursor:pointer;padding:.4rem 0;color:var(--link)}
 dl{margin:.5rem 0}

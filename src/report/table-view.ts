@@ -41,9 +41,9 @@ ${joined(body)}
   );
 }
 
-/** A box that the keyboard can scroll. */
-export function scrolling(label: string, content: Markup): Markup {
-  return markup`<div class="scroll" role="group" aria-label="${label}" tabindex="0">${content}</div>`;
+/** A box that the keyboard can scroll; the ground of pictures is white, in the dark too. */
+export function scrolling(label: string, content: Markup, ground: "page" | "picture" = "page"): Markup {
+  return markup`<div class="scroll ${ground}" role="group" aria-label="${label}" tabindex="0">${content}</div>`;
 }
 
 function headCell({ name, unit, type }: Column): Markup {

@@ -260,6 +260,14 @@ describe("pictures", () => {
   });
 });
 
+test("only pictures stand on white in the dark", () => {
+  const white = STYLE.split("\n").filter((rule) => rule.includes("background:#fff"));
+  expect(white.map((rule) => rule.split("{")[0])).toEqual([".picture"]);
+  const boxes = elementsOf(page()).filter(({ attributes }) => attributes.get("class")?.includes("picture"));
+  expect(boxes).toHaveLength(1);
+  expect(boxes.flatMap(({ children }) => children).map((child) => (typeof child === "string" ? child : child.name))).toEqual(["svg"]);
+});
+
 test("every ink has a contrast of at least 4.5 on every ground", () => {
   const channel = (share: number): number => (share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4);
   const luminance = (colour: string): number => {
