@@ -5,6 +5,7 @@
 import { refuse, SextantError } from "../../base/errors.js";
 import { describeJson, isJsonObject, type JsonObject } from "../../formats/json.js";
 import type { ModelSpec } from "../../models/spec.js";
+import { FORMAT_NAMES } from "./formats/table.js";
 
 export interface SelfVerificationParameters {
   /** How searches are asked for and read: a name of the table of formats. */
@@ -139,9 +140,14 @@ function merge(defaults: JsonObject, given: JsonObject, where: string): JsonObje
 function pickValue(value: unknown, given: unknown, where: string): unknown {
   if (given === undefined) return value;
   if (isJsonObject(value) && isJsonObject(given)) return merge(value, given, `${where}.`);
-  const isSame = Array.isArray(value) ? isNumbers(given) : typeof given === (value === null ? "string" : typeof value);
-  if (isSame || (value === null && given === null)) return given;
+  if (!isJsonObject(value) && isLike(value, given)) return given;
   throw new SextantError("usage", `${where} must be ${kindOf(value)}, got ${describeJson(given)}`);
+}
+
+/** Whether a setting with this default may be `given`. */
+function isLike(value: unknown, given: unknown): boolean {
+  if (value === null) return given === null || typeof given === "string";
+  return Array.isArray(value) ? isNumbers(given) : typeof given === typeof value;
 }
 
 function isNumbers(value: unknown): boolean {
@@ -185,29 +191,52 @@ const WHOLE: readonly (readonly [path: string, least: number, most: number])[] =
   ["transfer.prompts", 8, 100_000],
 ];
 
+/** Words to choose from, by their path. */
+const CHOICES: readonly (readonly [path: string, words: readonly string[]])[] = [
+  ["format", FORMAT_NAMES],
+  ["heads.lookFrom", ["result", "open", "either"]],
+  ["heads.rankBy", ["diagonal", "composition"]],
+];
+
+/** What a number must be, by its path. */
+const NUMBERS: readonly (readonly [path: string, demand: string, isMet: (value: number) => boolean])[] = [
+  ["heads.threshold", "0 to 1", (value) => value >= 0 && value <= 1],
+  ["probe.learningRate", "above 0 and 1 at most", (value) => value > 0 && value <= 1],
+  ["transfer.ridge", "0 or more", (value) => value >= 0 && value < Infinity],
+  ...WHOLE.map(
+    ([path, least, most]) =>
+      [
+        path,
+        `a whole number from ${least} to ${most}`,
+        (value: number) => Number.isInteger(value) && value >= least && value <= most,
+      ] as const,
+  ),
+];
+
+/** What each number of a list must be, by its path. Each stands there once. */
+const LISTS: readonly (readonly [path: string, demand: (layers: number) => string, isMet: (value: number, layers: number) => boolean])[] = [
+  ["steer.layers", layerDemand, isLayer],
+  ["units.layers", layerDemand, isLayer],
+  ["steer.strengths", () => "numbers above 0", (value) => value > 0 && value < 1e6],
+];
+
+function layerDemand(layers: number): string {
+  return `layers of 0 to ${layers - 1}`;
+}
+
+function isLayer(value: number, layers: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value < layers;
+}
+
 function check(parameters: SelfVerificationParameters, layers: number): void {
-  for (const [path, least, most] of WHOLE) {
-    const value = path.split(".").reduce<unknown>((at, key) => (at as JsonObject)[key], parameters) as number;
-    if (!(Number.isInteger(value) && value >= least && value <= most))
-      throw new SextantError("usage", `${path} must be a whole number from ${least} to ${most}, got ${value}`);
+  const at = (path: string): unknown => path.split(".").reduce<unknown>((value, key) => (value as JsonObject)[key], parameters);
+  const refusal = (path: string, demand: string, got: string): Error => new SextantError("usage", `${path} must be ${demand}, got ${got}`);
+  for (const [path, words] of CHOICES)
+    if (!words.includes(at(path) as string)) throw refusal(path, words.join(" or "), JSON.stringify(at(path)));
+  for (const [path, demand, isMet] of NUMBERS) if (!isMet(at(path) as number)) throw refusal(path, demand, String(at(path)));
+  for (const [path, demand, isMet] of LISTS) {
+    const list = at(path) as readonly number[];
+    const isWhole = list.length > 0 && list.every((value) => isMet(value, layers)) && new Set(list).size === list.length;
+    if (!isWhole) throw refusal(path, `one or more ${demand(layers)}, each once`, `[${list.join(", ")}]`);
   }
-  const { steer, units, heads, probe, transfer } = parameters;
-  for (const [name, list] of [
-    ["steer.layers", steer.layers],
-    ["units.layers", units.layers],
-  ] as const)
-    if (list.length === 0 || !list.every((layer) => Number.isInteger(layer) && layer >= 0 && layer < layers))
-      throw new SextantError("usage", `${name} must be layers of 0 to ${layers - 1}, got [${list.join(", ")}]`);
-  if (steer.strengths.length === 0 || !steer.strengths.every((strength) => strength > 0 && strength < 1e6))
-    throw new SextantError("usage", `steer.strengths must be numbers above 0, got [${steer.strengths.join(", ")}]`);
-  if (!(heads.threshold >= 0 && heads.threshold <= 1))
-    throw new SextantError("usage", `heads.threshold must be 0 to 1, got ${heads.threshold}`);
-  if (!["result", "open", "either"].includes(heads.lookFrom))
-    throw new SextantError("usage", `heads.lookFrom must be result, open or either, got ${JSON.stringify(heads.lookFrom)}`);
-  if (!["diagonal", "composition"].includes(heads.rankBy))
-    throw new SextantError("usage", `heads.rankBy must be diagonal or composition, got ${JSON.stringify(heads.rankBy)}`);
-  if (!(probe.learningRate > 0 && probe.learningRate <= 1))
-    throw new SextantError("usage", `probe.learningRate must be above 0, got ${probe.learningRate}`);
-  if (!(transfer.ridge >= 0 && transfer.ridge < Infinity))
-    throw new SextantError("usage", `transfer.ridge must be 0 or more, got ${transfer.ridge}`);
 }
