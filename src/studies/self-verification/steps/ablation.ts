@@ -3,7 +3,6 @@ import { headsOf, isSameHead, type HeadPlace } from "../../../analyses/heads.js"
 import type { UnitPlace } from "../../../analyses/mechanism/nearest-units.js";
 import { headsOff, unitsOff } from "../../../analyses/verification/switching-off.js";
 import { shuffled } from "../../../base/draws.js";
-import { SextantError } from "../../../base/errors.js";
 import type { Random } from "../../../base/random.js";
 import { mean } from "../../../base/statistics.js";
 import { wilson } from "../../../base/wilson.js";
@@ -32,7 +31,6 @@ export const ablationStep: Step<SelfVerificationParameters> = {
     const units = context.earlier<UnitsState>("units").state;
     const heads = context.earlier<ChannelsState>("channels").state;
     const cases = rightAttempts(searches, context.parameters.ablation.cases);
-    if (cases.length === 0) throw new SextantError("request", "no search calls a right result right: there is nothing to switch off");
     const plan = conditionsOf(context, units, heads);
     const results = await runConditions(context, { searches, cases, conditions: plan });
     const found = new Map(results.map((result) => [result.id, result]));

@@ -1,11 +1,12 @@
 /** @file Step 1: the model searches, and the moments at which it judges an attempt are found. */
-import { SextantError } from "../../../base/errors.js";
+import { refuse, SextantError } from "../../../base/errors.js";
 import { isJsonObject, parseJson, readText, type JsonObject } from "../../../formats/json.js";
 import type { Tokenizer } from "../../../formats/tokenizer.js";
 import { tableOf, type Table } from "../../../store/table.js";
 import { shareFinding, numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import type { Finding } from "../../../store/finding.js";
+import { rightAttempts } from "../cases.js";
 import { formatNamed } from "../formats/table.js";
 import type { VerificationFormat } from "../format.js";
 import type { SelfVerificationParameters } from "../parameters.js";
@@ -34,11 +35,7 @@ export const searchesStep: Step<SelfVerificationParameters> = {
     }));
     const steps = written.flatMap((one, search) => stepsOf(one, search, words, tokenizer));
     const state: SearchesState = { searches, steps, words, stopTokens };
-    if (!steps.some(({ label }) => label === 0) || !steps.some(({ label }) => label === 1))
-      throw new SextantError(
-        "request",
-        `the ${written.length} searches have ${steps.length} judgements and not both verdicts: ask more with searches.prompts, or check that the model writes the format ${format.name}`,
-      );
+    checkJudgements(state, format);
     return {
       findings: findingsOf(written, steps, format),
       state: state as unknown as JsonObject,
@@ -48,6 +45,17 @@ export const searchesStep: Step<SelfVerificationParameters> = {
     };
   },
 };
+
+/** Refuses searches that later steps could do nothing with, before they begin. */
+function checkJudgements(state: SearchesState, { name }: VerificationFormat): void {
+  const { searches, steps } = state;
+  const what = `cannot study the judgements of ${searches.length} searches`;
+  const instead = `ask more with searches.prompts, or check that the model writes the format ${name}`;
+  if (new Set(steps.map(({ label }) => label)).size < 2)
+    throw refuse({ what, why: `there are ${steps.length} and not both verdicts among them`, instead }, "request");
+  if (rightAttempts(state, 1).length === 0)
+    throw refuse({ what, why: "none calls a result right that is the target, so there is nothing to switch off", instead }, "request");
+}
 
 function notesOf({ searches: { file, examples } }: SelfVerificationParameters): string[] {
   return [
