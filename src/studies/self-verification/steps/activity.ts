@@ -33,6 +33,7 @@ export const activityStep: Step<SelfVerificationParameters> = {
     const searches = context.earlier<SearchesState>("searches").state;
     const units = context.earlier<UnitsState>("units").state;
     const { verification } = context.earlier<ChannelsState>("channels").state;
+    if (verification.length === 0) return { findings: [], skipped: "no head looks back at the target, so there is none to switch off" };
     const { cases } = context.earlier<{ cases: readonly CaseState[] }>("ablation").state;
     const rows = cases.map(({ tokens }) => [...tokens, searches.words.open]);
     const [before, after] = [await readUnits(context, rows, units, []), await readUnits(context, rows, units, headsOff(verification))];

@@ -45,6 +45,8 @@ async function transferTo(context: Context, other: Subject): Promise<StepOutput>
   const written = await otherSearches(context, other);
   const judged: Judged[] = [];
   for (const { vectors } of directions) judged.push(await judgedBy(context, other, { written, vectors }));
+  if (judged[0]!.labels.length === 0)
+    return { findings: [], skipped: "the other model judged nothing in its searches", generations: { searches: searchLines(written) } };
   const steered = await steerOther(context, other, { written, directions });
   return {
     findings: [mapFinding(check), ...readFindings(directions, judged), ...steered],
@@ -99,7 +101,10 @@ function readFindings(directions: readonly Carried[], judged: readonly Judged[])
   const found = aurocFindings("transfer", "the carried probe's lead of `this` in the other model", judged[0]!);
   return found.map((finding, i) => ({
     ...finding,
-    controls: directions.slice(1).map(({ name }, at) => ({ name: name.replace("_", " "), value: valueOf(judged[at + 1]!, i === 0) })),
+    controls: directions.slice(1).flatMap(({ name }, at) => {
+      const value = valueOf(judged[at + 1]!, i === 0);
+      return value === undefined ? [] : [{ name: name.replace("_", " "), value }];
+    }),
   }));
 }
 
@@ -118,10 +123,11 @@ function tableFrom(directions: readonly Carried[], judged: readonly Judged[]): T
   );
 }
 
-/** AUROC in the last layer, or the best. */
-function valueOf({ aurocs }: Judged, isLast: boolean): number {
+/** AUROC in the last layer, or the best; undefined where one verdict never came. */
+function valueOf({ aurocs }: Judged, isLast: boolean): number | undefined {
   const known = aurocs.filter((value) => value !== undefined);
-  return (isLast ? aurocs.at(-1) : Math.max(...known)) ?? 0.5;
+  if (isLast || known.length === 0) return aurocs.at(-1);
+  return Math.max(...known);
 }
 
 /** Tokens of the same text, special ones left out. */
