@@ -25,7 +25,7 @@ export function studyOptions(call: Pick<Call, "signal" | "onProgress" | "say">, 
 export function findingText({ title, value, unit, interval, controls = [], published }: Finding): string {
   const beside = controls.map((control) => `${control.name} ${numberText(control.value, unit)}`);
   const paper = published ? [`the paper, of another model, ${numberText(published.value, unit)}`] : [];
-  const range = interval ? ` (${numberText(interval.low, unit)} to ${numberText(interval.high, unit)})` : "";
+  const range = interval ? ` (${bare(interval.low, unit)} to ${bare(interval.high, unit)})` : "";
   const rest = [...beside, ...paper].join("; ");
   return plainLine(`${numberText(value, unit)}${range}  ${title}${rest && ` [${rest}]`}`);
 }
@@ -38,6 +38,11 @@ function stepText({ index, total, title, state, findings = [], skipped, ms }: St
   const shown = findings.slice(0, SHOWN).map((finding) => `    ${findingText(finding)}`);
   const rest = findings.length > SHOWN ? [`    … and ${findings.length - SHOWN} more`] : [];
   return [`${head} (${duration(ms ?? 0)})`, ...shown, ...rest].join("\n");
+}
+
+/** Without its unit, where that is a word, which stands behind the value. */
+function bare(value: number, unit: string): string {
+  return numberText(value, unit === "share" ? unit : "AUROC");
 }
 
 /** Shares as percent, whole numbers as they are, others with three digits. */

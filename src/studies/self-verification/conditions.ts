@@ -43,23 +43,28 @@ export async function runConditions(
   const { model, tokenizer } = context.subject;
   const decode = (ids: readonly number[]): string => tokenizer.decode(ids, { skipSpecialTokens: true });
   const results: ConditionResult[] = [];
+  const known = new Map<string, readonly string[]>();
   for (const { id, label, change } of conditions) {
-    const texts = await context.piece(id, async () => {
-      const written = await continueSearches(
-        model,
-        {
-          rows: cases.map(({ tokens }) => tokens),
-          open: searches.words.open,
-          edits: change,
-          maxNew: format.most.continuation,
-          stopTokens: searches.stopTokens,
-          stopStrings: format.stop.continuation,
-          batch: context.parameters.ablation.batch,
-        },
-        { signal: context.signal, decode },
-      );
-      return written.map(decode);
-    });
+    const key = typeof change === "function" ? id : JSON.stringify(change);
+    const texts =
+      known.get(key) ??
+      (await context.piece(id, async () => {
+        const written = await continueSearches(
+          model,
+          {
+            rows: cases.map(({ tokens }) => tokens),
+            open: searches.words.open,
+            edits: change,
+            maxNew: format.most.continuation,
+            stopTokens: searches.stopTokens,
+            stopStrings: format.stop.continuation,
+            batch: context.parameters.ablation.batch,
+          },
+          { signal: context.signal, decode },
+        );
+        return written.map(decode);
+      }));
+    known.set(key, texts);
     results.push({ id, label, texts, outcomes: texts.map((text) => format.outcomeOf(text)) });
     context.progress(results.length, conditions.length);
   }

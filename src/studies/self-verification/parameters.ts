@@ -7,6 +7,11 @@ import { describeJson, isJsonObject, type JsonObject } from "../../formats/json.
 import type { ModelSpec } from "../../models/spec.js";
 import { FORMAT_NAMES } from "./formats/table.js";
 
+/** The scores that heads are ranked by. */
+export const HEAD_ORDERS = ["diagonal", "composition", "effect"] as const;
+
+export type HeadOrder = (typeof HEAD_ORDERS)[number];
+
 export interface SelfVerificationParameters {
   /** How searches are asked for and read: a name of the table of formats. */
   readonly format: string;
@@ -60,8 +65,8 @@ export interface SelfVerificationParameters {
     readonly lookFrom: "result" | "open" | "either";
     /** 0: means over all cases. Else over the last so many only, as in the released code. */
     readonly lastCases: number;
-    /** Which score ranks heads. */
-    readonly rankBy: "diagonal" | "composition";
+    /** Which score ranks heads: of weights, as released or in full, or the measured effect on the units. */
+    readonly rankBy: HeadOrder;
     /** Heads that are called the verification heads. */
     readonly top: number;
   };
@@ -110,7 +115,7 @@ export function defaultParameters(spec: Pick<ModelSpec, "layers" | "family">): S
       placebos: 5,
     },
     units: { layers: upper, perLayer, ranking: Math.max(5, Math.round((PAPER.ranking / PAPER.pool) * perLayer * upper.length)) },
-    heads: { threshold: 0.1, most: 50, lookFrom: "either", lastCases: 0, rankBy: "diagonal", top: 3 },
+    heads: { threshold: 0.1, most: 50, lookFrom: "either", lastCases: 0, rankBy: isPapers ? "diagonal" : "effect", top: 3 },
     ablation: { cases: 100, batch: 32, randomDraws: 5, curve: 10 },
     inContext: { examples: 1, prompts: 64 },
     transfer: { prompts: 64, examples: 0, ridge: 0 },
@@ -195,7 +200,7 @@ const WHOLE: readonly (readonly [path: string, least: number, most: number])[] =
 const CHOICES: readonly (readonly [path: string, words: readonly string[]])[] = [
   ["format", FORMAT_NAMES],
   ["heads.lookFrom", ["result", "open", "either"]],
-  ["heads.rankBy", ["diagonal", "composition"]],
+  ["heads.rankBy", HEAD_ORDERS],
 ];
 
 /** What a number must be, by its path. */

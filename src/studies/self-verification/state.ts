@@ -1,6 +1,7 @@
 /** @file What steps of this study leave for later ones. */
 import type { HeadPlace } from "../../analyses/heads.js";
 import type { UnitPlace } from "../../analyses/mechanism/nearest-units.js";
+import type { HeadOrder } from "./parameters.js";
 
 /** A search: what was asked and what was written, as tokens. */
 export interface SearchState {
@@ -68,6 +69,8 @@ export interface ChannelsState {
   readonly ranked: readonly HeadPlace[];
   /** The first of them: the verification heads. */
   readonly verification: readonly HeadPlace[];
+  /** The same heads by each of the scores. */
+  readonly orders: Readonly<Record<HeadOrder, readonly HeadPlace[]>>;
 }
 
 /** A right attempt to go on from: the tokens up to the result. */

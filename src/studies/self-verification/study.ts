@@ -4,7 +4,7 @@
  */
 import type { Finding } from "../../store/finding.js";
 import type { Study } from "../study.js";
-import { parametersFor, type SelfVerificationParameters } from "./parameters.js";
+import { HEAD_ORDERS, parametersFor, type SelfVerificationParameters } from "./parameters.js";
 import { ablationStep } from "./steps/ablation.js";
 import { activityStep } from "./steps/activity.js";
 import { channelsStep } from "./steps/channels.js";
@@ -56,7 +56,9 @@ export const selfVerification: Study<SelfVerificationParameters> = {
     "ablation.units_both.disabled",
     "ablation.heads_all.disabled",
     "ablation.heads_top.disabled",
-    "ablation.fewest_heads",
+    "ablation.fewest_heads.diagonal",
+    "ablation.fewest_heads.composition",
+    "ablation.fewest_heads.effect",
     "activity.valid.change_size",
     "rescue.top_back.verifies",
     "rescue.others_back.verifies",
@@ -68,15 +70,19 @@ export const selfVerification: Study<SelfVerificationParameters> = {
 
 function summary(findings: ReadonlyMap<string, Finding>): string[] {
   const share = (id: string): string => percent(findings.get(id)?.value);
-  const [looking, fewest] = [findings.get("heads.looking")?.value, findings.get("ablation.fewest_heads")?.value];
+  const looking = findings.get("heads.looking")?.value;
+  const fewest = HEAD_ORDERS.flatMap((order) => {
+    const value = findings.get(`ablation.fewest_heads.${order}`)?.value;
+    return typeof value === "number" ? [`${value} by ${order}`] : [];
+  });
   const last = [...findings.values()].findLast(({ id }) => id.startsWith("probe.resid_post."));
   return [
     `The verdict follows from the value that the model wrote in ${share("searches.verdict_by_claim")} of judgements, and is true of the attempt in ${share("searches.verdict_by_truth")}.`,
     `Behind the last block a linear probe reads the verdict to come with a balanced accuracy of ${percent(last?.value)} on searches that it was not fitted to.`,
     `${looking ?? "No"} heads look back at the target. With all of them off, ${share("ablation.heads_all.disabled")} of right results are called wrong, with the first few ${share("ablation.heads_top.disabled")}; with units near the probe off, ${share("ablation.units_valid.disabled")}.`,
-    typeof fewest === "number"
-      ? `${fewest} ${fewest === 1 ? "head" : "heads"}, in the order of their score, are enough to undo verification in nine of ten cases.`
-      : "No number of heads tried, in the order of their score, undoes verification in nine of ten cases.",
+    fewest.length > 0
+      ? `So few heads, in the order of a score, are enough to undo verification in nine of ten cases: ${fewest.join(", ")}.`
+      : "No number of heads tried, in the order of any score, undoes verification in nine of ten cases.",
     `Given back alone, the first few restore verification in ${share("rescue.top_back.verifies")} of cases.`,
   ];
 }

@@ -16,7 +16,7 @@ import { rightAttempts } from "../cases.js";
 import { outcomeFigure, outcomeLines, outcomeTable } from "../outcome-table.js";
 import { countOf, disabledFinding, runConditions, verifiesFinding, type Condition, type ConditionResult } from "../conditions.js";
 import { PAPER } from "../paper.js";
-import type { SelfVerificationParameters } from "../parameters.js";
+import { HEAD_ORDERS, type HeadOrder, type SelfVerificationParameters } from "../parameters.js";
 import type { ChannelsState, SearchesState, UnitsState } from "../state.js";
 
 type Context = StepContext<SelfVerificationParameters>;
@@ -41,7 +41,7 @@ export const ablationStep: Step<SelfVerificationParameters> = {
       generations: { continuations: outcomeLines(results, cases) },
       figures: [
         outcomeFigure("outcomes", "Outcomes by what is switched off", {
-          results: results.filter(({ id }) => !isDraw(id)),
+          results: results.filter(({ id }) => isMain(id)),
           table: "outcomes",
         }),
         curveFigure(found, heads),
@@ -54,12 +54,27 @@ function isDraw(id: string): boolean {
   return id.startsWith("ablation.random_");
 }
 
-function conditionsOf({ subject, parameters, random }: Context, units: UnitsState, { ranked, verification }: ChannelsState): Condition[] {
+function isMain(id: string): boolean {
+  return !isDraw(id) && !id.includes("curve_");
+}
+
+function conditionsOf(
+  { subject, parameters, random }: Context,
+  units: UnitsState,
+  { ranked, verification, orders }: ChannelsState,
+): Condition[] {
   const [invalid, valid] = units.intervention;
   const others = headsOf(subject.model).filter((head) => !ranked.some((own) => isSameHead(own, head)));
   const draw = random("heads");
   const anyUnits = randomUnits(subject.model.spec, valid, draw);
-  const curve = Array.from({ length: Math.min(parameters.ablation.curve, ranked.length) }, (_, i) => i + 1);
+  const counts = Array.from({ length: Math.min(parameters.ablation.curve, ranked.length) }, (_, i) => i + 1);
+  const curves = HEAD_ORDERS.flatMap((order) =>
+    counts.map((count) => ({
+      id: `ablation.curve_${order}_${count}`,
+      label: `${count} heads off, by ${order}`,
+      change: headsOff(orders[order].slice(0, count)),
+    })),
+  );
   return [
     { id: "ablation.none", label: "nothing off", change: [] },
     { id: "ablation.units_valid", label: `${valid.length} units near \`this\` off`, change: unitsOff(valid) },
@@ -71,7 +86,7 @@ function conditionsOf({ subject, parameters, random }: Context, units: UnitsStat
     { id: "ablation.units_random", label: `${anyUnits.length} random units off`, change: unitsOff(anyUnits) },
     { id: "ablation.heads_all", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "ablation.heads_top", label: `the first ${verification.length} heads off`, change: headsOff(verification) },
-    ...curve.map((count) => ({ id: `ablation.curve_${count}`, label: `${count} heads off`, change: headsOff(ranked.slice(0, count)) })),
+    ...curves,
     ...Array.from({ length: parameters.ablation.randomDraws }, (_, i) =>
       randomHeads(i + 1, shuffled(others, draw).slice(0, verification.length)),
     ),
@@ -125,52 +140,57 @@ function findingsOf(results: ReadonlyMap<string, ConditionResult>, { ranked, ver
     "ablation.units_valid": placebo,
     "ablation.units_both": placebo,
   };
-  const main = [...results.values()].filter(({ id }) => !isDraw(id) && !id.includes("curve_"));
+  const main = [...results.values()].filter(({ id }) => isMain(id));
   return [
     ...main.flatMap((result) => {
       const published = PUBLISHED[result.id];
       const rest = { ...(controls[result.id] && { controls: controls[result.id]! }), ...(published && { published }) };
       return [disabledFinding(result, rest), verifiesFinding(result)];
     }),
-    fewestFinding(results, ranked.length),
+    ...HEAD_ORDERS.map((order) => fewestFinding(results, order, ranked.length)),
   ];
 }
 
-/** How few heads, taken in their order, leave no right result verified in nine of ten cases. */
-function fewestFinding(results: ReadonlyMap<string, ConditionResult>, looking: number): Finding {
-  const curve = [...results.values()].filter(({ id }) => id.includes("curve_"));
+/** How few heads, taken in an order, leave no right result verified in nine of ten cases. */
+function fewestFinding(results: ReadonlyMap<string, ConditionResult>, order: HeadOrder, looking: number): Finding {
+  const curve = curveOf(results, order);
   const at = curve.findIndex((result) => countOf(result, "verifies") / result.outcomes.length <= 0.1);
-  return numberFinding("ablation.fewest_heads", "fewest heads, in their order, without which nine of ten right results are not verified", {
-    value: at < 0 ? null : at + 1,
-    unit: "heads",
-    tolerance: { absolute: 0, relative: 0 },
-    ...(at < 0 && { note: `not reached with ${curve.length} of the ${looking} heads that look back` }),
-  });
+  return numberFinding(
+    `ablation.fewest_heads.${order}`,
+    `fewest heads, by ${order}, without which nine of ten right results are not verified`,
+    {
+      value: at < 0 ? null : at + 1,
+      unit: "heads",
+      tolerance: { absolute: 0, relative: 0 },
+      ...(at < 0 && { note: `not reached with ${curve.length} of the ${looking} heads that look back` }),
+    },
+  );
+}
+
+function curveOf(results: ReadonlyMap<string, ConditionResult>, order: HeadOrder): ConditionResult[] {
+  return [...results.values()].filter(({ id }) => id.startsWith(`ablation.curve_${order}_`));
 }
 
 function curveFigure(results: ReadonlyMap<string, ConditionResult>, { ranked }: ChannelsState): Figure {
   const none = results.get("ablation.none")!;
-  const curve = [none, ...[...results.values()].filter(({ id }) => id.includes("curve_"))];
-  const x = curve.map((_, count) => count);
-  const share = (result: ConditionResult, outcome: "disabled" | "verifies"): number => countOf(result, outcome) / result.outcomes.length;
-  const bounds = curve.map((result) => wilson(countOf(result, "disabled"), result.outcomes.length));
+  const lost = (result: ConditionResult): number => result.outcomes.length - countOf(result, "verifies");
+  const series = HEAD_ORDERS.map((order) => {
+    const curve = [none, ...curveOf(results, order)];
+    const bounds = curve.map((result) => wilson(lost(result), result.outcomes.length));
+    return {
+      name: `by ${order}`,
+      x: curve.map((_, count) => count),
+      y: bounds.map(({ share }) => share),
+      low: bounds.map(({ low }) => low),
+      high: bounds.map(({ high }) => high),
+      markers: true,
+    };
+  });
   return {
     name: "curve",
     title: "How few heads suffice",
-    caption: `Heads switched off in the order of their score, ${ranked.map(({ layer, head }) => `${layer}.${head}`).join(", ")}. The band is the 95 % interval.`,
-    svg: curveSvg(
-      [
-        {
-          name: "disabled",
-          x,
-          y: curve.map((result) => share(result, "disabled")),
-          low: bounds.map(({ low }) => low),
-          high: bounds.map(({ high }) => high),
-        },
-        { name: "verifies", x, y: curve.map((result) => share(result, "verifies")) },
-      ],
-      { title: "how few heads suffice", xLabel: "heads switched off", yLabel: "share of cases" },
-    ),
+    caption: `Share of right results that are no longer verified, as the ${ranked.length} heads that look back are switched off one after another, in the order of each score. Bands are 95 % intervals.`,
+    svg: curveSvg(series, { title: "how few heads suffice", xLabel: "heads switched off", yLabel: "share not verified" }),
     table: "outcomes",
   };
 }

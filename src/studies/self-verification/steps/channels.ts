@@ -1,6 +1,8 @@
 /** @file Step 7: which of the heads that look back feed the units near the probe, by weights; and one table of all scores of heads. */
-import { headsOf, type HeadPlace } from "../../../analyses/heads.js";
+import { headsOf, isSameHead, type HeadPlace } from "../../../analyses/heads.js";
 import { channelScores, type ChannelScore } from "../../../analyses/mechanism/channel-scores.js";
+import type { UnitPlace } from "../../../analyses/mechanism/nearest-units.js";
+import { headEffectsOnUnits } from "../../../analyses/verification/unit-effects.js";
 import { spearman } from "../../../base/correlation.js";
 import { mean } from "../../../base/statistics.js";
 import { scatterSvg } from "../../../charts/scatter.js";
@@ -9,9 +11,10 @@ import type { Finding } from "../../../store/finding.js";
 import type { Figure } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
 import { numberFinding } from "../../finding-of.js";
-import type { Step } from "../../study.js";
+import type { Step, StepContext } from "../../study.js";
+import { rightAttempts } from "../cases.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import type { ChannelsState, HeadsState, ProbeState, UnitsState } from "../state.js";
+import type { ChannelsState, HeadsState, ProbeState, SearchesState, UnitsState } from "../state.js";
 
 /** A head's scores in all forms. */
 interface Scored extends HeadPlace {
@@ -19,13 +22,15 @@ interface Scored extends HeadPlace {
   readonly causal: ChannelScore;
   readonly looksBack: boolean;
   readonly rank: number | undefined;
+  /** On the units near `this`; of heads that look back. */
+  readonly effect: number | undefined;
 }
 
 export const channelsStep: Step<SelfVerificationParameters> = {
   name: "channels",
   title: "Heads that feed the units",
   about:
-    "How much does what a head moves (W_V W_O) drive the gates and inputs of the units near the probe? In the released form only the diagonal of that matrix is used, with no order of layers and no norm; the full form is the share of a unit's direction that the whole matrix passes on, with the norm's factors in it and only units behind the head. Both are given; heads are ranked by the one that the parameters name.",
+    "How much does what a head moves (W_V W_O) drive the gates and inputs of the units near the probe? In the released form only the diagonal of that matrix is used, with no order of layers and no norm; the full form is the share of a unit's direction that the whole matrix passes on, with the norm's factors in it and only units behind the head. Beside both stands what was measured: how much higher the units are with the head than without it. Heads are ranked by the one that the parameters name, and the curves that follow are drawn for all three.",
   async run(context) {
     const { looking } = context.earlier<HeadsState>("heads").state;
     const { ranking } = context.earlier<UnitsState>("units").state;
@@ -35,12 +40,28 @@ export const channelsStep: Step<SelfVerificationParameters> = {
     const options = { signal: context.signal };
     const released = await channelScores(weights, model.spec, { units: ranking, seed }, options);
     const causal = await channelScores(weights, model.spec, { units: ranking, seed, causal: true, foldNorm: true }, options);
-    const ranked = rank(looking, rankBy === "diagonal" ? released : causal, rankBy);
+    const effects = await effectsOf(context, looking, ranking);
+    const orders = {
+      diagonal: rank(
+        looking,
+        released.map(({ diagonal, ...place }) => ({ ...place, score: diagonal })),
+      ),
+      composition: rank(
+        looking,
+        causal.map(({ composition, ...place }) => ({ ...place, score: composition })),
+      ),
+      effect: rank(
+        looking,
+        looking.map((place, i) => ({ ...place, score: effects[i] })),
+      ),
+    };
+    const ranked = orders[rankBy];
     const all = headsOf(model).map((place, i): Scored => {
-      const at = ranked.findIndex(({ layer, head }) => layer === place.layer && head === place.head);
-      return { ...place, released: released[i]!, causal: causal[i]!, looksBack: at >= 0, rank: at < 0 ? undefined : at + 1 };
+      const at = ranked.findIndex((own) => isSameHead(own, place));
+      const effect = effects[looking.findIndex((own) => isSameHead(own, place))];
+      return { ...place, released: released[i]!, causal: causal[i]!, looksBack: at >= 0, rank: at < 0 ? undefined : at + 1, effect };
     });
-    const state: ChannelsState = { ranked, verification: ranked.slice(0, top) };
+    const state: ChannelsState = { ranked, verification: ranked.slice(0, top), orders };
     return {
       findings: findingsOf(all, state),
       state: state as unknown as JsonObject,
@@ -54,11 +75,27 @@ export const channelsStep: Step<SelfVerificationParameters> = {
   },
 };
 
-function rank(looking: readonly HeadPlace[], scores: readonly ChannelScore[], by: "diagonal" | "composition"): HeadPlace[] {
-  const scoreOf = ({ layer, head }: HeadPlace): number => scores.find((one) => one.layer === layer && one.head === head)?.[by] ?? -Infinity;
+type Placed = HeadPlace & { readonly score: number | undefined };
+
+/** The heads by their score, best first. */
+function rank(looking: readonly HeadPlace[], scores: readonly Placed[]): HeadPlace[] {
+  const scoreOf = (head: HeadPlace): number => scores.find((own) => isSameHead(own, head))?.score ?? -Infinity;
   return looking
     .toSorted((a, b) => scoreOf(b) - scoreOf(a) || a.layer - b.layer || a.head - b.head)
     .map(({ layer, head }) => ({ layer, head }));
+}
+
+/** What each head that looks back does to the units, behind right results. */
+async function effectsOf(
+  context: StepContext<SelfVerificationParameters>,
+  heads: readonly HeadPlace[],
+  units: readonly UnitPlace[],
+): Promise<number[]> {
+  if (heads.length === 0) return [];
+  const searches = context.earlier<SearchesState>("searches").state;
+  const rows = rightAttempts(searches, context.parameters.ablation.cases).map(({ tokens }) => [...tokens, searches.words.open]);
+  const { model } = context.subject;
+  return context.piece("effects", () => headEffectsOnUnits(model, { rows, heads, units }, { signal: context.signal }));
 }
 
 function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[] {
@@ -110,13 +147,14 @@ function tableFrom(all: readonly Scored[], { scores }: HeadsState, probe: ProbeS
       { name: "attention_from_open", type: "double", unit: "share" },
       { name: "induction", type: "double", unit: "share" },
       { name: "probe_auroc", type: "double", unit: "AUROC" },
+      { name: "effect", type: "double", unit: "activation" },
       { name: "diagonal", type: "double", unit: "released score" },
       { name: "diagonal_causal", type: "double", unit: "released score" },
       { name: "composition", type: "double", unit: "share of a direction" },
       { name: "composition_causal", type: "double", unit: "share of a direction" },
       { name: "random_directions", type: "double", unit: "share of a direction" },
     ],
-    all.map(({ layer, head, looksBack, rank: own, released, causal }, i) => ({
+    all.map(({ layer, head, looksBack, rank: own, effect, released, causal }, i) => ({
       layer,
       head,
       looks_back: looksBack,
@@ -125,6 +163,7 @@ function tableFrom(all: readonly Scored[], { scores }: HeadsState, probe: ProbeS
       attention_from_open: scores[i]!.fromOpen,
       induction: scores[i]!.induction,
       probe_auroc: probe.heads[i] ?? null,
+      effect: effect ?? null,
       diagonal: released.diagonal ?? null,
       diagonal_causal: causal.diagonal ?? null,
       composition: released.composition ?? null,
