@@ -11,6 +11,7 @@ import { writeModel } from "../training/checkpoint.js";
 import { progressToJson } from "../training/history.js";
 import { promptOf } from "../tasks/countdown/trace.js";
 import type { Call, Output } from "./command.js";
+import { usage } from "./parse.js";
 import type { TRAIN_OPTIONS } from "./commands/train.js";
 import { evaluationCurveSvg, lossCurveSvg, lossCurveText, reporter } from "./train-report.js";
 import { madeWith } from "./version.js";
@@ -68,14 +69,23 @@ function recipeOf({ options }: TrainCall): CountdownRecipe {
   return {
     ...COUNTDOWN,
     ...(seed !== undefined && { seed }),
+    model: shapeOf(options),
     imitation: { ...COUNTDOWN.imitation, ...(steps !== undefined && { steps, warmUp: Math.min(COUNTDOWN.imitation.warmUp, steps) }) },
     reward: { ...COUNTDOWN.reward, ...(rewardSteps !== undefined && { steps: rewardSteps }) },
   };
 }
 
+/** Heads of 32 elements; gated MLPs of 2.7 times the width, as in the recipe. */
+function shapeOf({ layers = COUNTDOWN.model.layers, "d-model": dModel }: TrainCall["options"]): CountdownRecipe["model"] {
+  if (layers < 1 || layers > 64) throw usage(`--layers must be 1 to 64, got ${layers}`);
+  if (dModel === undefined) return { ...COUNTDOWN.model, layers };
+  if (dModel < 32 || dModel > 2048 || dModel % 32 !== 0) throw usage(`--d-model must be a multiple of 32 from 32 to 2048, got ${dModel}`);
+  return { layers, dModel, heads: dModel / 32, dMlp: 8 * Math.round((2.7 * dModel) / 8) };
+}
+
 /** The command that does it again. */
 function commandOf({ options }: TrainCall): string {
-  const given = (["steps", "reward-steps", "seed"] as const).flatMap((name) =>
+  const given = (["steps", "reward-steps", "layers", "d-model", "seed"] as const).flatMap((name) =>
     options[name] === undefined ? [] : [`--${name} ${options[name]}`],
   );
   return ["sextant train countdown --out FOLDER", ...given].join(" ");

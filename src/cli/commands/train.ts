@@ -25,6 +25,8 @@ export const TRAIN_OPTIONS = {
   },
   steps: { type: "integer", placeholder: "N", meaning: "steps of training; for countdown, of its first part" },
   "reward-steps": { type: "integer", placeholder: "N", meaning: "for countdown: steps of the second part, by reward" },
+  layers: { type: "integer", placeholder: "N", meaning: "for countdown: layers of the model" },
+  "d-model": { type: "integer", placeholder: "N", meaning: "for countdown: its width, a multiple of 32, the width of a head" },
   rows: { type: "integer", placeholder: "N", meaning: "for file and lora: samples a step", default: 16 },
   rate: {
     type: "number",
