@@ -2,13 +2,11 @@
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { readRun, type StoredRun } from "../../src/store/stored-run.js";
-import { runStudy } from "../../src/studies/run-study.js";
 import { classVector } from "../../src/studies/self-verification/probe-vectors.js";
-import { studyNamed } from "../../src/studies/studies.js";
 import type { CaseState, ChannelsState, HeadsState, SearchesState, UnitsState } from "../../src/studies/self-verification/state.js";
 import { dot } from "../../src/base/vectors.js";
 import { temporaryFolder } from "../formats/folder.js";
-import { plantStudy } from "./planted-study.js";
+import { plantStudy, runPlanted } from "./planted-study.js";
 import { SIZES } from "./planted/planted-layout.js";
 import { plantedSearches } from "./planted/planted-searches.js";
 import { plantedTruth } from "./planted/planted-truth.js";
@@ -65,9 +63,8 @@ interface UnitRow {
 
 let run: StoredRun;
 beforeAll(async () => {
-  const { model, parameters } = plantStudy(root, SEARCHES);
   const folder = join(root, "run");
-  await runStudy({ study: studyNamed("self-verification"), model, parameters, folder }, { threads: 1 });
+  await runPlanted(plantStudy(root, SEARCHES), folder);
   run = readRun(folder);
 });
 
