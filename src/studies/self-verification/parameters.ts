@@ -79,6 +79,8 @@ export interface SelfVerificationParameters {
     readonly randomDraws: number;
     /** Longest curve over numbers of heads. */
     readonly curve: number;
+    /** Larger pools of units that are switched off too, as multiples of `units.perLayer`. */
+    readonly pools: readonly number[];
   };
   /** The task with worked examples in front. */
   readonly inContext: { readonly examples: number; readonly prompts: number };
@@ -116,7 +118,7 @@ export function defaultParameters(spec: Pick<ModelSpec, "layers" | "family">): S
     },
     units: { layers: upper, perLayer, ranking: Math.max(5, Math.round((PAPER.ranking / PAPER.pool) * perLayer * upper.length)) },
     heads: { threshold: 0.1, most: 50, lookFrom: "either", lastCases: 0, rankBy: isPapers ? "diagonal" : "effect", top: 3 },
-    ablation: { cases: 100, batch: 32, randomDraws: 5, curve: 10 },
+    ablation: { cases: 100, batch: 32, randomDraws: 5, curve: 10, pools: [4, 16] },
     inContext: { examples: 1, prompts: 64 },
     transfer: { prompts: 64, examples: 0, ridge: 0 },
   };
@@ -223,6 +225,7 @@ const LISTS: readonly (readonly [path: string, demand: (layers: number) => strin
   ["steer.layers", layerDemand, isLayer],
   ["units.layers", layerDemand, isLayer],
   ["steer.strengths", () => "numbers above 0", (value) => value > 0 && value < 1e6],
+  ["ablation.pools", () => "whole numbers from 2 to 1000", (value) => Number.isInteger(value) && value >= 2 && value <= 1000],
 ];
 
 function layerDemand(layers: number): string {

@@ -53,6 +53,11 @@ export interface ProbeState {
 export interface UnitsState {
   /** Units that are switched off, by class: 0 is near the direction of `not`. */
   readonly intervention: readonly [invalid: readonly UnitPlace[], valid: readonly UnitPlace[]];
+  /** The same by larger pools: so many times as many of each layer. */
+  readonly larger: readonly {
+    readonly times: number;
+    readonly units: readonly [invalid: readonly UnitPlace[], valid: readonly UnitPlace[]];
+  }[];
   /** Units that heads are ranked by. */
   readonly ranking: readonly UnitPlace[];
 }

@@ -84,6 +84,14 @@ function conditionsOf(
       change: unitsOff(distinct([...valid, ...invalid])),
     },
     { id: "ablation.units_random", label: `${anyUnits.length} random units off`, change: unitsOff(anyUnits) },
+    ...units.larger.flatMap(({ times, units: [not, works] }) => {
+      const both = distinct([...works, ...not]);
+      const random = randomUnits(subject.model.spec, both, draw);
+      return [
+        { id: `ablation.units_both_x${times}`, label: `${both.length} units near either verdict off`, change: unitsOff(both) },
+        { id: `ablation.units_random_x${times}`, label: `${random.length} random units off`, change: unitsOff(random) },
+      ];
+    }),
     { id: "ablation.heads_all", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "ablation.heads_top", label: `the first ${verification.length} heads off`, change: headsOff(verification) },
     ...curves,
@@ -132,19 +140,17 @@ function findingsOf(results: ReadonlyMap<string, ConditionResult>, { ranked, ver
     shares.length > 0
       ? [{ name: `${verification.length} random heads, ${shares.length} draws`, value: mean(shares), interval: range }]
       : [];
-  const units = results.get("ablation.units_random");
-  const placebo: Control[] = units ? [{ name: "as many random units", value: countOf(units, "disabled") / units.outcomes.length }] : [];
-  const controls: Readonly<Record<string, readonly Control[]>> = {
-    "ablation.heads_top": random,
-    "ablation.heads_all": random,
-    "ablation.units_valid": placebo,
-    "ablation.units_both": placebo,
+  const controlsOf = (id: string): readonly Control[] => {
+    if (id === "ablation.heads_top" || id === "ablation.heads_all") return random;
+    const placebo = results.get(id.replace(/units_(valid|both)/, "units_random"));
+    if (!placebo || placebo.id === id) return [];
+    return [{ name: "as many random units of these layers", value: countOf(placebo, "disabled") / placebo.outcomes.length }];
   };
   const main = [...results.values()].filter(({ id }) => isMain(id));
   return [
     ...main.flatMap((result) => {
       const published = PUBLISHED[result.id];
-      const rest = { ...(controls[result.id] && { controls: controls[result.id]! }), ...(published && { published }) };
+      const rest = { controls: controlsOf(result.id), ...(published && { published }) };
       return [disabledFinding(result, rest), verifiesFinding(result)];
     }),
     ...HEAD_ORDERS.map((order) => fewestFinding(results, order, ranked.length)),

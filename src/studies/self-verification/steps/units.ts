@@ -39,8 +39,13 @@ export const unitsStep: Step<SelfVerificationParameters> = {
       pool: "same_layer",
     });
     const options = { signal: context.signal };
-    const invalid = await nearestUnits(weights, model.spec, request(0), options);
-    const valid = await nearestUnits(weights, model.spec, request(1), options);
+    const most = units.perLayer * Math.max(1, ...context.parameters.ablation.pools);
+    const all = [
+      await nearestUnits(weights, model.spec, { ...request(0), perLayer: most }, options),
+      await nearestUnits(weights, model.spec, { ...request(1), perLayer: most }, options),
+    ] as const;
+    const poolsOf = (count: number): readonly [NearUnit[], NearUnit[]] => [firstOfLayers(all[0], count), firstOfLayers(all[1], count)];
+    const [invalid, valid] = poolsOf(units.perLayer);
     const antipodes = await nearestUnits(weights, model.spec, { ...request(1), side: "antipode" }, options);
     const ranking = await nearestUnits(weights, model.spec, { ...request(1), pool: "all_below", count: units.ranking }, options);
     const seed = Math.floor(context.random("control")() * 2 ** 31);
@@ -49,7 +54,14 @@ export const unitsStep: Step<SelfVerificationParameters> = {
       ...valid.map((unit) => ({ ...unit, group: "this" as const })),
       ...invalid.map((unit) => ({ ...unit, group: "not" as const })),
     ]);
-    const state: UnitsState = { intervention: [invalid.map(placeOf), valid.map(placeOf)], ranking: ranking.map(placeOf) };
+    const state: UnitsState = {
+      intervention: [invalid.map(placeOf), valid.map(placeOf)],
+      larger: context.parameters.ablation.pools.map((times) => {
+        const [not, works] = poolsOf(times * units.perLayer);
+        return { times, units: [not.map(placeOf), works.map(placeOf)] as const };
+      }),
+      ranking: ranking.map(placeOf),
+    };
     return {
       findings: findingsOf({ valid, invalid, antipodes, ranking }, chance),
       state: state as unknown as JsonObject,
@@ -61,6 +73,16 @@ export const unitsStep: Step<SelfVerificationParameters> = {
     };
   },
 };
+
+/** The first so many of each layer; the list is in order. */
+function firstOfLayers(units: readonly NearUnit[], count: number): NearUnit[] {
+  const taken = new Map<number, number>();
+  return units.filter(({ layer }) => {
+    const own = taken.get(layer) ?? 0;
+    taken.set(layer, own + 1);
+    return own < count;
+  });
+}
 
 function placeOf({ layer, unit }: NearUnit): { layer: number; unit: number } {
   return { layer, unit };
