@@ -12,13 +12,14 @@ export class GraphBuilder {
   readonly #constants = new Map<string, Constant>();
   readonly #values = new Map<string, Value>();
   readonly #named = new Map<string, string>();
+  readonly #producers = new Map<string, Node>();
   #next = -1;
 
   /** A builder that goes on from a graph: its values, weights and names are there already. */
   static from(graph: Graph): GraphBuilder {
     const builder = new GraphBuilder();
     builder.#inputs.push(...graph.inputs);
-    builder.#nodes.push(...graph.nodes);
+    for (const node of graph.nodes) builder.#push(node);
     for (const [id, weight] of graph.weights) builder.#weights.set(id, weight);
     for (const [id, constant] of graph.constants) builder.#constants.set(id, constant);
     for (const value of [...graph.values.values(), ...graph.inputs]) builder.#values.set(value.id, value);
@@ -40,6 +41,21 @@ export class GraphBuilder {
   /** A tensor that is written into the graph, by id. */
   constantAt(id: string): Constant {
     return must(this.#constants.get(id), `the constant ${id}`);
+  }
+
+  /** Whether a value is a tensor that is written into the graph. */
+  isConstant(id: string): boolean {
+    return this.#constants.has(id);
+  }
+
+  /** The shape of a weight or constant; undefined for what a run computes or is fed. */
+  storedShape(id: string): readonly number[] | undefined {
+    return (this.#weights.get(id) ?? this.#constants.get(id))?.shape;
+  }
+
+  /** The node that computes a value; undefined for inputs, weights and constants. */
+  producer(id: string): Node | undefined {
+    return this.#producers.get(id);
   }
 
   /** An input of the graph, fed at each run; the same one asked for twice is one input. */
@@ -88,7 +104,7 @@ export class GraphBuilder {
   }): (Value | undefined)[] {
     const index = this.#free();
     const outputs = spec.results.map((result, place) => result && this.#declare(`${spec.op}_${index}_${place}`, result.axes, result.dtype));
-    this.#nodes.push({
+    this.#push({
       op: spec.op,
       domain: spec.domain ?? "",
       inputs: withoutTail(spec.inputs.map((value) => value?.id ?? "")),
@@ -122,7 +138,7 @@ export class GraphBuilder {
         ids.set(id, this.#declare(`${prefix}${id}`, axes, dtype).id);
       }
       const renamed = (id: string): string => ids.get(id) ?? id;
-      this.#nodes.push({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) });
+      this.#push({ ...node, inputs: node.inputs.map(renamed), outputs: node.outputs.map(renamed) });
     }
     return new Map([...graph.named].map(([name, id]) => [name, this.value(must(ids.get(id), name))] as const));
   }
@@ -136,6 +152,11 @@ export class GraphBuilder {
       values: this.#values,
       named: this.#named,
     };
+  }
+
+  #push(node: Node): void {
+    this.#nodes.push(node);
+    for (const id of node.outputs) if (id !== "") this.#producers.set(id, node);
   }
 
   /** A number for the next node: its place; behind all numbers of a graph that this one goes on from. */

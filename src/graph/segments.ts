@@ -38,17 +38,23 @@ export function pruneGraph(graph: Graph, names: readonly string[]): Graph {
   return { ...onlyFor(graph, [...named.values()]), named };
 }
 
-/** The graph without what the values with these ids do not depend on; names stay with the values that are left. */
-export function onlyFor(graph: Graph, ids: readonly string[]): Graph {
-  const nodes = reach(graph, ids, producersOf(graph), new Set());
+/**
+ * The graph without what the values with these ids do not depend on; names stay with the values that are left. Of the values in `given`, those that nothing
+ * else needs to compute become inputs.
+ */
+export function onlyFor(graph: Graph, ids: readonly string[], given: ReadonlySet<string> = new Set()): Graph {
+  const producers = producersOf(graph);
+  for (const id of given) producers.delete(id);
+  const nodes = reach(graph, ids, producers, new Set());
   const made = new Set(nodes.flatMap(({ outputs }) => outputs));
   const read = new Set(nodes.flatMap(({ inputs }) => inputs));
   const kept = <T>(values: ReadonlyMap<string, T>): Map<string, T> => new Map([...values].filter(([id]) => read.has(id)));
+  const fed = [...given].filter((id) => read.has(id) && !made.has(id)).map((id) => must(graph.values.get(id), `value ${id}`));
   return {
     ...graph,
     nodes,
     named: new Map([...graph.named].filter(([, id]) => made.has(id))),
-    inputs: graph.inputs.filter(({ id }) => read.has(id)),
+    inputs: [...graph.inputs.filter(({ id }) => read.has(id)), ...fed],
     weights: kept(graph.weights),
     constants: kept(graph.constants),
   };

@@ -4,7 +4,7 @@ import type { GraphBuilder } from "./builder.js";
 import type { OpName, Value } from "./graph.js";
 import * as op from "./ops.js";
 import type { Rule } from "./vjp-rules.js";
-import { fitted, shapeOf, sizeAlong, zerosLike } from "./vjp-shapes.js";
+import { fitted, shapedLike, sizeAlong, zerosLike } from "./vjp-shapes.js";
 
 type Moves =
   | "Concat"
@@ -22,8 +22,8 @@ type Moves =
   | "Unsqueeze";
 
 export const MOVES: { readonly [K in OpName & Moves]: Rule } = {
-  Reshape: ({ g, inputs: [x], grads: [dy] }) => [() => op.reshape(g, dy!, shapeOf(g, x!), x!.axes)],
-  Unsqueeze: ({ g, inputs: [x], grads: [dy] }) => [() => op.reshape(g, dy!, shapeOf(g, x!), x!.axes)],
+  Reshape: ({ g, inputs: [x], grads: [dy] }) => [() => shapedLike(g, dy!, x!)],
+  Unsqueeze: ({ g, inputs: [x], grads: [dy] }) => [() => shapedLike(g, dy!, x!)],
   Transpose: ({ g, node, inputs: [x], grads: [dy] }) => [
     () => {
       const order = node.attributes["perm"] as readonly number[];

@@ -3,6 +3,7 @@ import { internal } from "../base/errors.js";
 import type { GraphBuilder } from "./builder.js";
 import type { Value } from "./graph.js";
 import * as op from "./ops.js";
+import { sizeOf, type Size } from "./sizes.js";
 import type { Rule } from "./vjp-rules.js";
 
 /** `grad` summed over the axes along which `to` was broadcast: those it lacks in front, and those of length 1 (named `one`). */
@@ -19,14 +20,29 @@ export function zerosLike(g: GraphBuilder, x: Value): Value {
   return op.expand(g, g.constant([0], []), shapeOf(g, x), x.axes);
 }
 
-/** All sizes of `x`. */
+/** All sizes of `x`, int64. */
 export function shapeOf(g: GraphBuilder, x: Value): Value {
-  return op.shapeOf(g, x, 0, x.axes.length);
+  const sizes = x.axes.map((_, axis) => sizeOf(g, x, axis));
+  if (sizes.length === 0 || sizes.includes(undefined)) return op.shapeOf(g, x, 0, x.axes.length);
+  const parts = sizes.map((size) => written(g, size!));
+  return parts.length === 1 ? parts[0]! : op.concat(g, parts, 0, ["axis"]);
 }
 
 /** The size of one axis, int64, one element. */
 export function sizeAlong(g: GraphBuilder, x: Value, axis: number): Value {
-  return op.shapeOf(g, x, axis, axis + 1);
+  return written(g, sizeOf(g, x, axis) ?? { of: x, axis });
+}
+
+function written(g: GraphBuilder, size: NonNullable<Size>): Value {
+  if (typeof size === "number") return g.constant([size], ["axis"], { dtype: "int64" });
+  return op.shapeOf(g, size.of, size.axis, size.axis + 1);
+}
+
+/** `grad` seen with the shape of `x`. */
+export function shapedLike(g: GraphBuilder, grad: Value, x: Value): Value {
+  const sizes = x.axes.map((_, axis) => sizeOf(g, x, axis));
+  const isFixed = sizes.length > 0 && sizes.filter((size) => typeof size !== "number").length <= 1 && !sizes.includes(0);
+  return op.reshape(g, grad, isFixed ? sizes.map((size) => (typeof size === "number" ? size : -1)) : shapeOf(g, x), x.axes);
 }
 
 /** Slice with bounds and one axis that are constants: the gradient with zeros where the rest was. */
