@@ -30,15 +30,16 @@ function geluSlope(g: GraphBuilder, x: Value): Value {
   return op.add(g, below, op.multiply(g, x, density));
 }
 
-/** With u = √(2/π) (x + 0.044715 x³): `½ (1 + tanh u) + ½ x (1 − tanh² u) u′`. */
+/**
+ * With v = 2 √(2/π) (x + 0.044715 x³) and s its sigmoid, y = x s and x v′ = 3v − 4 √(2/π) x: the slope is `s + x v′ (s − s²)`. Fewer ops than by tanh; each
+ * passes over the widest values of a block.
+ */
 function geluTanhSlope(g: GraphBuilder, x: Value): Value {
-  const factor = Math.sqrt(2 / Math.PI);
-  const squared = square(g, x);
-  const inner = op.multiply(g, x, op.add(g, op.scaleBy(g, squared, factor * 0.044715), constant(g, factor)));
-  const tanh = op.unary(g, "Tanh", inner);
-  const innerSlope = op.add(g, op.scaleBy(g, squared, 3 * factor * 0.044715), constant(g, factor));
-  const bend = op.multiply(g, op.multiply(g, x, rest(g, square(g, tanh))), innerSlope);
-  return op.scaleBy(g, op.add(g, op.add(g, bend, tanh), constant(g, 1)), 0.5);
+  const factor = 2 * Math.sqrt(2 / Math.PI);
+  const v = op.multiply(g, x, op.add(g, op.scaleBy(g, square(g, x), factor * 0.044715), constant(g, factor)));
+  const sigmoid = op.unary(g, "Sigmoid", v);
+  const steepness = op.subtract(g, op.scaleBy(g, v, 3), op.scaleBy(g, x, 2 * factor));
+  return op.add(g, sigmoid, op.multiply(g, steepness, op.subtract(g, sigmoid, square(g, sigmoid))));
 }
 
 /** `x σ(αx)`: `σ + αx σ (1 − σ)`. */
