@@ -28,6 +28,17 @@ export interface StageRun {
   readonly into?: Readonly<Record<string, Place>>;
 }
 
+/** What a way back through a link starts from. */
+export interface BackwardRun {
+  /** Gradients by some of the link's results, by id. */
+  readonly seeds: Readonly<Record<string, Feed>>;
+  readonly targets: readonly string[];
+  /** Values inside the link as it ran, by id: these need not be computed again. */
+  readonly known?: ReadonlyMap<string, Feed>;
+}
+
+const NOTHING: ReadonlyMap<string, Feed> = new Map();
+
 /** Values alive between the segments of a chain, by id. */
 type Live = Map<string, Feed>;
 
@@ -117,21 +128,20 @@ export class Stage {
 
   /**
    * The gradients of a number by values of one link (inputs, values inside, or weights, by id), from those by some of its results. What the
-   * link is fed is fed again: its forward values are computed anew. Targets that no seed depends on are left out.
+   * link is fed is fed again: its forward values are computed anew, but for those in `known`. Targets that no seed depends on are left out.
    */
   async runBackward(
     link: Link,
     live: ReadonlyMap<string, Feed>,
-    { seeds, targets }: { readonly seeds: Readonly<Record<string, Feed>>; readonly targets: readonly string[] },
+    { seeds, targets, known = NOTHING }: BackwardRun,
   ): Promise<Record<string, Feed>> {
-    const key = `∂${link.key}|${Object.keys(seeds).join(",")}|${targets.join(",")}`;
-    const known = this.#backward.get(key);
-    const back = known ?? backwardOf(link, Object.keys(seeds), targets, key);
-    if (!known) this.#backward.set(key, back);
+    const key = `∂${link.key}|${Object.keys(seeds).join(",")}|${targets.join(",")}|${[...known.keys()].join(",")}`;
+    const back = this.#backward.get(key) ?? backwardOf(link, { seeds: Object.keys(seeds), targets, known: new Set(known.keys()) }, key);
+    this.#backward.set(key, back);
     const feeds: Record<string, Feed> = {};
     for (const [id, seed] of Object.entries(seeds)) feeds[seedName(id)] = seed;
     const needed = Object.fromEntries(
-      back.link.graph.inputs.map(({ id }) => [id, must(feeds[id] ?? live.get(id), `the value ${id}`)] as const),
+      back.link.graph.inputs.map(({ id }) => [id, must(feeds[id] ?? known.get(id) ?? live.get(id), `the value ${id}`)] as const),
     );
     const made = back.link.outputs.length > 0 ? await (await this.#session(back.link)).run(needed, back.link.outputs) : {};
     return Object.fromEntries([...back.gradients].map(([id, grad]) => [id, must(made[grad] ?? feeds[grad], `the gradient of ${id}`)]));
@@ -201,11 +211,15 @@ interface Backward {
   readonly gradients: ReadonlyMap<string, string>;
 }
 
-function backwardOf({ graph }: Link, seeds: readonly string[], targets: readonly string[], key: string): Backward {
+function backwardOf(
+  { graph }: Link,
+  { seeds, targets, known }: { seeds: readonly string[]; targets: readonly string[]; known: ReadonlySet<string> },
+  key: string,
+): Backward {
   const whole = differentiate(graph, { seeds, targets });
   const inputs = new Set(whole.graph.inputs.map(({ id }) => id));
   const outputs = [...new Set(whole.gradients.values())].filter((id) => !inputs.has(id));
-  return { link: { graph: onlyFor(whole.graph, outputs), outputs, key }, gradients: whole.gradients };
+  return { link: { graph: onlyFor(whole.graph, outputs, known), outputs, key }, gradients: whole.gradients };
 }
 
 function isInput({ graph }: Segment, id: string): boolean {

@@ -1,5 +1,5 @@
 /**
- * @file Gradients of a metric: one pass forward, that keeps the stream in front of each block, and one back, block by block. Edits made on
+ * @file Gradients of a metric: one pass forward, that keeps the stream in front of each block and some values inside, and one back, block by block. Edits made on
  * the way forward are passed on the way back.
  */
 import { must } from "../../base/errors.js";
@@ -17,6 +17,7 @@ import { embeddingFeeds, PassInputs } from "../pass.js";
 import type { PreparedEdit } from "../prepare-edits.js";
 import type { Feed } from "../session.js";
 import type { Stage } from "../stage.js";
+import { keptPoints } from "./kept.js";
 import { ParameterSums } from "./parameters.js";
 import { placesOf, readyRequest, type Ready } from "./ready.js";
 import type { GradientRequest, GradientResult } from "./request.js";
@@ -67,7 +68,7 @@ class GradientRun {
     if (lowest < 0) await this.#backToEmbedding(embedded.recorded, grad);
     return {
       values: metric.kind === "seeds" ? [] : [...this.#values],
-      gradients: Object.fromEntries(this.#ready.at.map((place) => [place.address, this.#tensorOf(place)])),
+      gradients: this.#results(),
       activations: reads.length > 0 ? this.#collector.finish(lengths) : {},
       parameters: this.#parameters.finish(),
     };
@@ -112,11 +113,25 @@ class GradientRun {
     const stream = this.#passBetween({ address: `resid_pre.${layer}`, point: "resid_pre", layer }, before);
     const feeds = { ...this.#inputs.of(layer), [STREAM.in]: { data: stream, dims: [pass.rows.length, pass.width, spec.dModel] } };
     const isHere = (place: Place): boolean => place.layer === layer && !isBetween(place);
-    const recorded = await this.#record(must(engine.blocks[layer], `block ${layer}`), { isHere, feeds, result: "resid_post" });
+    const recorded = await this.#record(must(engine.blocks[layer], `block ${layer}`), {
+      isHere,
+      feeds,
+      result: "resid_post",
+      keep: this.#keptAt(layer),
+    });
     this.#recorded.set(layer, recorded);
     const after = must(recorded.made["resid_post"], "resid_post").data as Float32Array;
     this.#options.onProgress?.({ stage: "forward", done: layer + 1, total: spec.layers.length });
     return this.#passBetween({ address: `resid_post.${layer}`, point: "resid_post", layer }, after);
+  }
+
+  /** What is kept of a block for its way back. */
+  #keptAt(layer: number): PointName[] {
+    const first = Math.max(0, this.#lowest());
+    if (layer < first) return [];
+    const { spec } = this.#runner;
+    const { pass } = this.#ready;
+    return keptPoints(spec, layer, { tokens: pass.rows.length * pass.width, blocks: spec.layers.length - first });
   }
 
   /** The stream at a place between blocks: edited (a copy, since others may hold it), and read. */
@@ -133,7 +148,12 @@ class GradientRun {
   /** Runs one graph, takes its reads and the terms of the metric that it holds. */
   async #record(
     stage: Stage,
-    { isHere, feeds, result }: { isHere: (place: Place) => boolean; feeds: Readonly<Record<string, Feed>>; result: string },
+    {
+      isHere,
+      feeds,
+      result,
+      keep = [],
+    }: { isHere: (place: Place) => boolean; feeds: Readonly<Record<string, Feed>>; result: string; keep?: readonly string[] },
   ): Promise<Recorded> {
     const { edits, at, reads, metric, pass } = this.#ready;
     const terms = placesOf(metric).filter(isHere);
@@ -142,7 +162,7 @@ class GradientRun {
     for (const edit of edits) if (isHere(edit.place)) stops.set(edit.place.point, [...(stops.get(edit.place.point) ?? []), edit]);
     const wanted = [...new Set([...readHere, ...terms].map(({ point }) => point as string)), result];
     const asked = [...at.filter(isHere), ...terms].map(({ point }) => point);
-    const recorded = await record(stage, { feeds, wanted, stops, asked, pass, sizesAt: this.#sizesAt });
+    const recorded = await record(stage, { feeds, wanted, stops, asked, keep, pass, sizesAt: this.#sizesAt });
     for (const place of readHere) this.#collector.take(place.address, pass, must(recorded.made[place.point], place.address).data);
     for (const place of new Map(terms.map((term) => [term.address, term] as const)).values())
       this.#addValues(place, must(recorded.made[place.point], place.address).data as Float32Array);
@@ -238,7 +258,7 @@ class GradientRun {
     const seed = this.#seedAt(place);
     const grad = seed && behind ? seed.map((value, i) => value + behind[i]!) : (seed ?? behind);
     if (!grad) return undefined;
-    if (this.#ready.at.some(({ address }) => address === place.address)) this.#found.set(place.address, grad.slice());
+    if (this.#ready.at.some(({ address }) => address === place.address)) this.#found.set(place.address, grad);
     const made = this.#between.get(place.address);
     if (!made) return grad;
     const front = grad.slice();
@@ -283,13 +303,21 @@ class GradientRun {
     return result;
   }
 
-  /** The gradient found at a place. Where nothing is done between two places their gradients are one array, of which each gets its own copy. */
-  #tensorOf(place: Place): Tensor<Float32Array> {
-    const shape = this.#shapeOf(place);
-    const found = this.#found.get(place.address);
-    const isShared = [...this.#found].some(([address, other]) => address !== place.address && other.buffer === found?.buffer);
-    const data = found && found.length > 0 ? (isShared ? found.slice() : found) : new Float32Array(sizeOf(shape));
-    return tensor(data, shape, pointRow(place.point).axes);
+  /** The gradients found. Where nothing is done between two places theirs are one array: the first place gets it, the others copies. */
+  #results(): Record<string, Tensor<Float32Array>> {
+    const given = new Set<ArrayBufferLike>();
+    const own = (data: Float32Array): Float32Array => {
+      if (given.has(data.buffer)) return data.slice();
+      given.add(data.buffer);
+      return data;
+    };
+    const tensors = this.#ready.at.map((place) => {
+      const shape = this.#shapeOf(place);
+      const found = this.#found.get(place.address);
+      const data = found && found.length > 0 ? own(found) : new Float32Array(sizeOf(shape));
+      return [place.address, tensor(data, shape, pointRow(place.point).axes)] as const;
+    });
+    return Object.fromEntries(tensors);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * @file One graph of the model as it ran, and the way back through it. Kept are the values in front of each of its links, and what
- * edits found; everything else is computed anew on the way back, so memory is that of one graph's inside.
+ * @file One graph of the model as it ran, and the way back through it. Kept are the values in front of each of its links, what
+ * edits found, and values inside that were asked to be kept; everything else is computed anew on the way back.
  */
 import { must } from "../../base/errors.js";
 import type { TensorData } from "../../base/tensor.js";
@@ -29,6 +29,8 @@ export interface Recorded {
   readonly edits: ReadonlyMap<string, readonly MadeEdit[]>;
   /** Named values that were wanted. */
   readonly made: Readonly<Record<string, Held>>;
+  /** Named values inside that the way back need not compute, as no edit has changed them. */
+  readonly kept: ReadonlyMap<string, Held>;
 }
 
 export interface Recording {
@@ -39,6 +41,8 @@ export interface Recording {
   readonly stops: ReadonlyMap<string, readonly PreparedEdit[]>;
   /** Points whose gradients will be wanted. */
   readonly asked: readonly string[];
+  /** Named values to keep for the way back, where the graph has them. */
+  readonly keep: readonly string[];
   readonly pass: Pass;
   readonly sizesAt: (edit: PreparedEdit) => AxisSizes;
 }
@@ -47,31 +51,35 @@ export interface Recording {
  * Runs the stage, cut at the stops, and keeps what the way back needs. Without stops the way back is from what the graph was fed alone, and
  * may be through the graph in another form than the one that ran.
  */
-export async function record(stage: Stage, { feeds, wanted, stops, asked, pass, sizesAt }: Recording): Promise<Recorded> {
+export async function record(stage: Stage, { feeds, wanted, stops, asked, keep, pass, sizesAt }: Recording): Promise<Recorded> {
   const names = [...stops.keys()].toSorted((a, b) => POINT_NAMES.indexOf(a as PointName) - POINT_NAMES.indexOf(b as PointName));
   const cuts = names.map((name) => [name]);
   const chain = stage.chain(cuts, { inside: [...wanted, ...asked] });
   const ahead = names.length === 0 ? stage.chain([], { inside: wanted }) : chain;
   const live = new Map<string, Feed>(Object.entries(feeds));
   const made: Record<string, Held> = {};
+  const kept = new Map<string, Held>();
   const edits = new Map<string, readonly MadeEdit[]>();
   for (const [index, link] of ahead.entries()) {
-    const wantedHere = new Map(
-      wanted.flatMap((name) => (link.graph.named.has(name) ? [[link.graph.named.get(name)!, name] as const] : [])),
-    );
-    const fetches = link.results.filter((id) => link.handedOn.has(id) || wantedHere.has(id));
+    const stop = names[index];
+    const idsOf = (list: readonly string[]): Map<string, string> =>
+      new Map(namedIn(link, new Map(list.map((name) => [name, name] as const))));
+    const wantedHere = idsOf(wanted);
+    const keptHere = idsOf(keep.filter((name) => name !== stop));
+    const fetches = link.results.filter((id) => link.handedOn.has(id) || wantedHere.has(id) || keptHere.has(id));
     const results = await stage.runLink(link, live, { fetches });
     for (const [id, value] of Object.entries(results)) {
       live.set(id, value);
       const name = wantedHere.get(id);
       if (name !== undefined) made[name] = value;
+      const keptAs = keptHere.get(id);
+      if (keptAs !== undefined) kept.set(keptAs, value);
     }
-    const stop = names[index];
     if (stop === undefined) continue;
     const value = must(live.get(must(link.graph.named.get(stop), stop)), stop) as Held;
     edits.set(stop, makeEdits(must(stops.get(stop), stop), value.data, pass, sizesAt));
   }
-  return { stage, chain, stops: names, live, edits, made };
+  return { stage, chain, stops: names, live, edits, made, kept };
 }
 
 /** Makes edits in place, and keeps what those found whose way back depends on it. */
@@ -186,7 +194,8 @@ function linkBack(
   const names = asked.filter((name) => name !== stop).flatMap((name) => link.graph.named.get(name) ?? []);
   const targets = [...inputs.map(({ id }) => id), ...names, ...[...link.graph.weights.keys()].filter(weights)];
   if (Object.keys(seeds).length === 0 || targets.length === 0) return Promise.resolve({});
-  return recorded.stage.runBackward(link, recorded.live, { seeds, targets });
+  const known = new Map(namedIn(link, recorded.kept));
+  return recorded.stage.runBackward(link, recorded.live, { seeds, targets, known });
 }
 
 /** Whether a link of the chain computes the value. */

@@ -82,7 +82,7 @@ async function byGraph(
   const { logitRows, pass, metric } = ready;
   const feeds = { [STREAM.in]: picked };
   const sizesAt = (edit: PreparedEdit): AxisSizes => axisSizes(spec, edit.place);
-  const recorded = await record(engine.unembedding, { feeds, wanted: ["logits"], stops: new Map(), asked: [], pass, sizesAt });
+  const recorded = await record(engine.unembedding, { feeds, wanted: ["logits"], stops: new Map(), asked: [], keep: [], pass, sizesAt });
   const logits = must(recorded.made["logits"], "logits").data as Float32Array;
   const read = readOut(metric, logits, { rows: logitRows, vocab: spec.vocabOut, batch: pass.rows.length, width: pass.width });
   const link = must(recorded.chain[0], "the unembedding");
