@@ -37,9 +37,9 @@ describe("defaults", () => {
     for (const layer of [...steer.layers, ...units.layers]) expect(layer).toBeLessThan(layers);
   });
 
-  test("of a model that is no Qwen 2 ask in our own format and fit faster", () => {
-    const { format, probe } = parametersOf(6, 512);
-    expect([format, probe.learningRate]).toEqual(["countdown", 1e-2]);
+  test("of a model that is no Qwen 2 ask in our own format, fit faster and rank heads by their effect", () => {
+    const { format, probe, heads } = parametersOf(6, 512);
+    expect([format, probe.learningRate, heads.rankBy]).toEqual(["countdown", 1e-2, "effect"]);
   });
 });
 

@@ -44,6 +44,7 @@ interface ScoreRow {
   readonly head: number;
   readonly diagonal: number;
   readonly composition_causal: number | null;
+  readonly effect: number | null;
 }
 interface OutcomeRow {
   readonly condition: string;
@@ -223,13 +224,21 @@ describe("heads", () => {
     expect(valueOf(run, "heads.induction_mean")).toBeLessThan(0.05);
   });
 
-  test("are ranked so that those that feed the valid units come before the decoy, by composition", () => {
-    const { ranked, verification } = leftBy<ChannelsState>(run, "channels").state;
-    expect(verification.map(nameOf).toSorted()).toEqual(verificationHeads.map(nameOf));
-    expect(nameOf(ranked[3]!)).toBe(nameOf(decoyHead));
-    const scoreOf = (name: string): number =>
-      rowsOf<ScoreRow>(run, "channels", "head_scores").find((row) => nameOf(row) === name)!.composition_causal!;
-    for (const head of verificationHeads) expect(scoreOf(nameOf(head))).toBeGreaterThan(5 * scoreOf(nameOf(decoyHead)));
+  test("are ranked so that those that feed the valid units come before the decoy, by composition and by effect", () => {
+    const { ranked, verification, orders } = leftBy<ChannelsState>(run, "channels").state;
+    for (const order of [orders.composition, orders.effect]) {
+      expect(order.slice(0, 3).map(nameOf).toSorted()).toEqual(verificationHeads.map(nameOf));
+      expect(order.slice(3).map(nameOf)).toEqual([nameOf(decoyHead)]);
+    }
+    expect(ranked).toEqual(orders.composition);
+    expect(verification).toEqual(ranked.slice(0, 3));
+    const rowOf = (name: string): ScoreRow => rowsOf<ScoreRow>(run, "channels", "head_scores").find((row) => nameOf(row) === name)!;
+    const decoy = rowOf(nameOf(decoyHead));
+    expect(Math.abs(decoy.effect!)).toBeLessThan(0.01);
+    for (const { composition_causal: composition, effect } of verificationHeads.map((head) => rowOf(nameOf(head)))) {
+      expect(composition).toBeGreaterThan(5 * decoy.composition_causal!);
+      expect(effect).toBeGreaterThan(0.02);
+    }
   });
 
   test("have nothing on the diagonal by which the released score could tell them apart", () => {
@@ -246,12 +255,15 @@ describe("ablation", () => {
     expect(outcome("ablation", "outcomes", "ablation.none")).toMatchObject({ verifies: 1, cases: 24 });
   });
 
-  test.each(["heads_all", "heads_top", "units_valid", "curve_3", "curve_4"])("%s disables verification in every case", (condition) => {
-    expect(outcome("ablation", "outcomes", `ablation.${condition}`)).toMatchObject({ disabled: 1, verifies: 0 });
-  });
+  test.each(["heads_all", "heads_top", "units_valid", "curve_composition_3", "curve_effect_3", "curve_diagonal_4"])(
+    "%s disables verification in every case",
+    (condition) => {
+      expect(outcome("ablation", "outcomes", `ablation.${condition}`)).toMatchObject({ disabled: 1, verifies: 0 });
+    },
+  );
 
-  test("of heads in their order disables what their digits are, step by step", () => {
-    const { ranked } = leftBy<ChannelsState>(run, "channels").state;
+  test.each(["composition", "effect"] as const)("of heads by %s disables what their digits are, step by step", (order) => {
+    const ranked = leftBy<ChannelsState>(run, "channels").state.orders[order];
     const { cases } = leftBy<{ cases: readonly CaseState[] }>(run, "ablation").state;
     const { searches } = leftBy<SearchesState>(run, "searches").state;
     const digitsOf = (head: (typeof ranked)[number]): readonly number[] =>
@@ -261,10 +273,10 @@ describe("ablation", () => {
       const gone = ranked.slice(0, count).flatMap(digitsOf);
       const share = cases.filter(({ search }) => gone.includes(searches[search]!.target)).length / cases.length;
       expect(share).toBeGreaterThan(least);
-      expect(outcome("ablation", "outcomes", `ablation.curve_${count}`)["disabled"]).toBe(share);
+      expect(outcome("ablation", "outcomes", `ablation.curve_${order}_${count}`).disabled).toBe(share);
       least = share;
     }
-    expect(valueOf(run, "ablation.fewest_heads")).toBe(3);
+    expect(valueOf(run, `ablation.fewest_heads.${order}`)).toBe(3);
   });
 
   test("of random heads that do not look back does nothing, unless one brings the result to the bracket", () => {
