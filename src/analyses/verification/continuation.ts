@@ -25,7 +25,7 @@ export interface ContinuationRequest {
   readonly batch?: number;
 }
 
-/** What was written behind each row; a row that fills the model's context ends there. */
+/** What was written behind each row, with the token that ended it; a row that fills the model's context ends there. */
 export async function continueSearches(
   model: Model,
   request: ContinuationRequest,
@@ -62,7 +62,17 @@ async function continueTogether(model: Model, request: ContinuationRequest, opti
     const judging = left.filter((one) => rowOf(one).at(-1) === open);
     if (judging.length > 0) await judgeNext(model, judging, request, options);
     else await writeOn(model, left, request, options);
+    for (const one of left) endAtStop(one, request, options);
   }
+}
+
+/** Ends a search at the token with which its text has a stop string: generating sees neither the judgement's word nor what stands before it. */
+function endAtStop(one: Going, { stopStrings = [] }: ContinuationRequest, { decode }: GenerateOptions): void {
+  if (!decode || one.done) return;
+  const hasStopped = (length: number): boolean => stopStrings.some((stop) => decode(one.written.slice(0, length)).includes(stop));
+  if (!hasStopped(one.written.length)) return;
+  while (hasStopped(one.written.length - 1)) one.written.pop();
+  one.done = true;
 }
 
 /** Tokens that may still be written. */
