@@ -1,8 +1,8 @@
 /** @file CountDown searches as rows of tokens: sample i of a seed is the same whenever and wherever it is made, so that training resumes exactly. */
 import { refuse, SextantError } from "../../base/errors.js";
 import { seededRandom, type Random } from "../../base/random.js";
-import { makeTask, taskKey, type Task, type TaskOptions } from "./task.js";
-import { makeSample, promptOf, writeDrill, type TraceOptions } from "./trace.js";
+import { makeTask, taskKey, taskOptions, type Task, type TaskOptions } from "./task.js";
+import { makeSample, promptOf, wrongLimit, writeDrill, type TraceOptions } from "./trace.js";
 import { CONTEXT, encodeText, TOKENS } from "./vocabulary.js";
 
 /** A row, and which of its tokens count in the loss: the search, not what was asked. */
@@ -16,11 +16,33 @@ export function rowAt(seed: number, index: number, options: TraceOptions = {}): 
   return searchRow(seededRandom(seed, index), options);
 }
 
-/** The row of sample `index` where a share of the rows, `drills` from 0 to 1, is practice: calculating and judging attempts, and only that counts. */
-export function practiceRowAt(seed: number, index: number, { drills, ...options }: TraceOptions & { readonly drills: number }): Row {
-  if (!(drills >= 0 && drills <= 1)) throw new SextantError("usage", `countdown: drills must be a share from 0 to 1, got ${drills}`);
+/** Shares of the rows that are not just a search, each from 0 to 1. */
+export interface Practice {
+  /** Calculating and judging attempts, and only that counts. */
+  readonly drills: number;
+  /** Of the others: a search behind a worked example of another task. Default 0. */
+  readonly examples?: number;
+}
+
+/** The row of sample `index` where shares of the rows are practice. */
+export function practiceRowAt(seed: number, index: number, { drills, examples = 0, ...options }: TraceOptions & Practice): Row {
+  checkShare("drills", drills);
+  checkShare("examples", examples);
   const random = seededRandom(seed, index);
-  return random() < drills ? drillRow(random, options) : searchRow(random, options);
+  if (random() < drills) return drillRow(random, options);
+  return random() < examples ? exampleRow(random, options) : searchRow(random, options);
+}
+
+function checkShare(name: string, share: number): void {
+  if (!(share >= 0 && share <= 1)) throw new SextantError("usage", `countdown: ${name} must be a share from 0 to 1, got ${share}`);
+}
+
+/** Both searches are short, so that they fit into the context. */
+function exampleRow(random: Random, options: TraceOptions): Row {
+  const { counts } = taskOptions(options);
+  const shown = makeSample(random, { ...options, counts: [Math.min(...counts)], mostWrong: 1 });
+  const { prompt, response } = makeSample(random, { ...options, mostWrong: Math.min(4, wrongLimit(options)) });
+  return rowOf(shown.prompt + shown.response + prompt, response);
 }
 
 function drillRow(random: Random, options: TraceOptions): Row {
@@ -39,6 +61,10 @@ function drillRow(random: Random, options: TraceOptions): Row {
 
 function searchRow(random: Random, options: TraceOptions): Row {
   const { prompt, response } = makeSample(random, options);
+  return rowOf(prompt, response);
+}
+
+function rowOf(prompt: string, response: string): Row {
   const asked = [TOKENS.bos, ...encodeText(prompt)];
   const search = [...encodeText(response), TOKENS.eos];
   return { tokens: [...asked, ...search], mask: [...asked.map(() => 0), ...search.map(() => 1)] };

@@ -15,6 +15,11 @@ export interface TraceOptions extends TaskOptions {
    * Without it all counts of wrong attempts are as likely.
    */
   readonly hit?: number;
+  /**
+   * Chance that an attempt is the successor of the one before, in the order of `successor`: a search that one can go on with from its last line alone. One that happens to
+   * reach the target ends the search. Default 0: attempts are drawn.
+   */
+  readonly orderly?: number;
 }
 
 /** The bound of `mostWrong`. */
@@ -42,19 +47,48 @@ export function answerOf(expression: Expression): string {
   return `answer ${textOf(expression)}\n`;
 }
 
-/** A search: some wrong attempts, no two alike, then the solution and the answer. Fewer than were drawn where the task has no more of them. */
-export function writeSearch(random: Random, { numbers, target, solution }: Task, options: TraceOptions = {}): string {
+/** A search: some wrong attempts, no two alike, then one that works and the answer. Fewer than were drawn where the task has no more of them. */
+export function writeSearch(random: Random, task: Task, options: TraceOptions = {}): string {
   const wrong = wrongCount(random, options);
+  const { target, solution } = task;
   const seen = new Set<string>();
   let text = "";
+  let last: Expression | undefined;
   for (let tries = 0; seen.size < wrong && tries < 50 * wrong; tries++) {
-    const attempt = nextAttempt(random, { numbers, target, solution }, options);
+    const next = isOrderly(random, last, options) ? successor(last!) : undefined;
+    const attempt = next ?? drawnAttempt(random, task, options);
     const value = valueOf(attempt);
-    if (value === undefined || value === target || Math.abs(value) > 999 || seen.has(textOf(attempt))) continue;
+    if (value === undefined || Math.abs(value) > 999 || seen.has(textOf(attempt))) continue;
+    if (value === target) {
+      if (next) return text + attemptOf(next, value, target) + answerOf(next);
+      continue;
+    }
     seen.add(textOf(attempt));
     text += attemptOf(attempt, value, target);
+    last = attempt;
   }
   return text + attemptOf(solution, target, target) + answerOf(solution);
+}
+
+function isOrderly(random: Random, last: Expression | undefined, { orderly = 0 }: TraceOptions): boolean {
+  if (!(orderly >= 0 && orderly <= 1)) throw new SextantError("usage", `countdown: orderly must be a share from 0 to 1, got ${orderly}`);
+  return orderly > 0 && last !== undefined && random() < orderly;
+}
+
+/**
+ * What comes after an attempt in the order of searches: its + and − count up like binary digits, the last one first; after the last of these, the first number goes to the end, and
+ * all − become + again. Products and quotients stay where they are.
+ */
+export function successor({ numbers, operators }: Expression): Expression {
+  const next = [...operators];
+  for (let at = next.length - 1; at >= 0; at--) {
+    if (next[at] === "+") {
+      next[at] = "-";
+      return { numbers, operators: next };
+    }
+    if (next[at] === "-") next[at] = "+";
+  }
+  return { numbers: [...numbers.slice(1), numbers[0]!], operators: next };
 }
 
 /**
@@ -65,7 +99,7 @@ export function writeDrill(random: Random, task: Task, options: TraceOptions = {
   const most = wrongLimit(options) + 1;
   let text = "";
   for (let count = 0, tries = 0; count < most && tries < 50 * most; tries++) {
-    const attempt = nextAttempt(random, task, options);
+    const attempt = drawnAttempt(random, task, options);
     const value = valueOf(attempt);
     if (value === undefined || Math.abs(value) > 999) continue;
     count++;
@@ -74,7 +108,7 @@ export function writeDrill(random: Random, task: Task, options: TraceOptions = {
   return text || attemptOf(task.solution, task.target, task.target);
 }
 
-function nextAttempt(random: Random, { numbers, solution }: Task, options: TraceOptions): Expression {
+function drawnAttempt(random: Random, { numbers, solution }: Task, options: TraceOptions): Expression {
   return random() < 0.5 ? variation(random, solution, taskOptions(options).operators) : randomExpression(random, numbers, options);
 }
 

@@ -88,14 +88,21 @@ function countsText(task: TraceOptions): string {
 
 function wrongText(task: TraceOptions): string {
   const before = `up to ${wrongLimit(task)} wrong attempts before the right one`;
-  return task.hit === undefined
-    ? `${before}, all counts as likely`
-    : `${before}, which comes next with chance ${task.hit} until there are so many`;
+  const chance = task.hit === undefined ? "all counts as likely" : `which comes next with chance ${task.hit} until there are so many`;
+  const order = task.orderly
+    ? `; ${percentText(task.orderly)} of the wrong ones follow from the one before: + and - count up, then the first number goes to the end`
+    : "";
+  return `${before}, ${chance}${order}`;
 }
 
-function drillsText({ drills }: CountdownRecipe["imitation"]): string {
-  if (drills === 0) return "";
-  return ` About ${Number((100 * drills).toFixed(1))} % are practice instead: attempts without a search, of which only values and verdicts count in the loss.`;
+function percentText(share: number): string {
+  return `${Number((100 * share).toFixed(1))} %`;
+}
+
+function drillsText({ drills, examples }: CountdownRecipe["imitation"]): string {
+  const practice = `About ${percentText(drills)} are practice instead: attempts without a search, of which only values and verdicts count in the loss.`;
+  const shown = `About ${percentText(examples)} of the searches stand behind a worked example of another task.`;
+  return [...(drills > 0 ? [practice] : []), ...(examples > 0 ? [shown] : [])].map((sentence) => ` ${sentence}`).join("");
 }
 
 function shareText(interval: ShareInterval | undefined): string {

@@ -15,6 +15,8 @@ export interface CountdownRecipe {
     readonly rows: number;
     /** Share of the rows that are practice in calculating and judging instead of a search. */
     readonly drills: number;
+    /** Share of the others that have a worked example of another task in front. */
+    readonly examples: number;
     readonly peak: number;
     readonly warmUp: number;
   };
@@ -34,15 +36,24 @@ export interface CountdownRecipe {
 /** The recipe of the model that comes with Sextant. */
 export const COUNTDOWN: CountdownRecipe = {
   seed: 7,
-  task: { counts: [3, 3, 3, 4], operators: ["+", "-", "*", "/"], largestNumber: 12, largestTarget: 99, sums: 3, mostWrong: 7, hit: 0.3 },
+  task: {
+    counts: [3, 3, 3, 4],
+    operators: ["+", "-", "*", "/"],
+    largestNumber: 12,
+    largestTarget: 99,
+    sums: 3,
+    mostWrong: 8,
+    hit: 0.2,
+    orderly: 0.6,
+  },
   model: { layers: 4, dModel: 160, heads: 5, dMlp: 432 },
-  imitation: { steps: 5000, rows: 32, drills: 0.4, peak: 2e-3, warmUp: 100 },
-  reward: { steps: 40, prompts: 16, group: 8, rate: 4e-5, clip: 0.2, kl: 0.02 },
+  imitation: { steps: 5000, rows: 32, drills: 0.35, examples: 0.15, peak: 2e-3, warmUp: 100 },
+  reward: { steps: 60, prompts: 16, group: 8, rate: 1e-4, clip: 0.2, kl: 0.02 },
   evaluation: { tasks: 128, every: 1000 },
 };
 
 /** The most tokens that a search may take. */
-export const MOST_NEW = 190;
+export const MOST_NEW = 210;
 
 /** The configuration: Llama's blocks with tied embeddings. */
 export function configOf({ model: { layers, dModel, heads, dMlp } }: CountdownRecipe): JsonObject {

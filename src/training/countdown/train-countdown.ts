@@ -152,13 +152,13 @@ function settingsFor(part: CountdownPart, { seed, task, model, imitation, reward
 }
 
 /** Searches to imitate, in batches of rows of like length: less is spent on padding. */
-function searches({ seed, task, imitation: { rows, drills } }: CountdownRecipe): TokenSource {
+function searches({ seed, task, imitation: { rows, drills, examples } }: CountdownRecipe): TokenSource {
   const together = 4;
   return {
     settings: { source: "countdown searches", seed, rows },
     batch: (index) => {
       const first = Math.floor(index / together) * together * rows;
-      const all = Array.from({ length: together * rows }, (_, i) => practiceRowAt(seed, first + i, { ...task, drills }));
+      const all = Array.from({ length: together * rows }, (_, i) => practiceRowAt(seed, first + i, { ...task, drills, examples }));
       const place = (index % together) * rows;
       const chosen = all.toSorted((a, b) => a.tokens.length - b.tokens.length).slice(place, place + rows);
       return { tokens: chosen.map(({ tokens }) => tokens), mask: chosen.map(({ mask }) => mask) };

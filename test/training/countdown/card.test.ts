@@ -17,7 +17,7 @@ function firstPart(recipe: CountdownRecipe): string {
 
 test("the card of the recipe tells of its draws, its chance to stop and its practice", () => {
   expect(firstPart(COUNTDOWN)).toMatchInlineSnapshot(
-    `"5000 steps on 32 rows each (AdamW, peak 0.002, cosine). Rows are written searches: 3 or 4 numbers (3 in 3 of 4 draws, + and - drawn 3 times as often as * and /) of 1 to 12, targets of 1 to 99, up to 7 wrong attempts before the right one, which comes next with chance 0.3 until there are so many. About 40 % are practice instead: attempts without a search, of which only values and verdicts count in the loss. All are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them."`,
+    `"5000 steps on 32 rows each (AdamW, peak 0.002, cosine). Rows are written searches: 3 or 4 numbers (3 in 3 of 4 draws, + and - drawn 3 times as often as * and /) of 1 to 12, targets of 1 to 99, up to 8 wrong attempts before the right one, which comes next with chance 0.2 until there are so many; 60 % of the wrong ones follow from the one before: + and - count up, then the first number goes to the end. About 35 % are practice instead: attempts without a search, of which only values and verdicts count in the loss. About 15 % of the searches stand behind a worked example of another task. All are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them."`,
   );
 });
 
@@ -25,7 +25,7 @@ test("what a recipe leaves out, its card does not tell", () => {
   const plain: CountdownRecipe = {
     ...COUNTDOWN,
     task: { counts: [3, 4], operators: ["+", "-"], largestNumber: 9, largestTarget: 20, mostWrong: 2 },
-    imitation: { ...COUNTDOWN.imitation, drills: 0 },
+    imitation: { ...COUNTDOWN.imitation, drills: 0, examples: 0 },
   };
   expect(firstPart(plain)).toMatchInlineSnapshot(
     `"5000 steps on 32 rows each (AdamW, peak 0.002, cosine). Rows are written searches: 3 or 4 numbers of 1 to 9, targets of 1 to 20, up to 2 wrong attempts before the right one, all counts as likely. All are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them."`,
@@ -37,7 +37,7 @@ test("what a recipe leaves out, its card does not tell", () => {
 
 test("the recipe's rows fit the context, and its searches what a generation may write", () => {
   const { seed, task, imitation } = COUNTDOWN;
-  const rows = Array.from({ length: 2000 }, (_, i) => practiceRowAt(seed, i, { ...task, drills: imitation.drills }));
+  const rows = Array.from({ length: 2000 }, (_, i) => practiceRowAt(seed, i, { ...task, ...imitation }));
   expect(Math.max(...rows.map(({ tokens }) => tokens.length))).toBeLessThanOrEqual(CONTEXT);
   expect(Math.max(...rows.map(({ mask }) => mask.length - mask.indexOf(1)))).toBeLessThanOrEqual(MOST_NEW);
 });

@@ -18,7 +18,7 @@ const RECIPE: CountdownRecipe = {
   seed: 1,
   task: { counts: [2], operators: ["+", "-"], largestNumber: 12, largestTarget: 20, mostWrong: 1 },
   model: { layers: 1, dModel: 16, heads: 2, dMlp: 24 },
-  imitation: { steps: 6, rows: 4, drills: 0.25, peak: 1e-2, warmUp: 1 },
+  imitation: { steps: 6, rows: 4, drills: 0.25, examples: 0.25, peak: 1e-2, warmUp: 1 },
   reward: { steps: 2, prompts: 2, group: 2, rate: 1e-2, clip: 0.2, kl: 0.01 },
   evaluation: { tasks: 3, every: 10 },
 };
