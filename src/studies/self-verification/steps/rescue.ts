@@ -47,7 +47,7 @@ function conditionsOf(
   ranked: readonly HeadPlace[],
   top: readonly HeadPlace[],
 ): Condition[] {
-  const rest = ranked.slice(0);
+  const rest = ranked.slice(top.length);
   const others = shuffled(rest, random("others")).slice(0, top.length);
   const back =
     (off: readonly HeadPlace[], given: readonly HeadPlace[], onlyLast = false): Change =>
