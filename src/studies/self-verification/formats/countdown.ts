@@ -12,29 +12,32 @@ import { checkCounts, checkOptions, chooseRows, otherTasks, withWrongAttempt, ty
 
 const NAME = "countdown";
 
+/** Tokens that worked examples must leave to a search. */
+const LEAST_SEARCH = 128;
+
 /** What was asked, at the beginning of a line. */
 const HEADER = /^numbers [\d ]+ target \d+\n/gm;
 
 /**
- * The format. Tasks are held-out ones, by default of the kind that the shipped model was trained on; a search has 190 tokens at most. What was asked and the
- * search must fit into the model's 256 tokens, so that more than one worked example asks for a smaller `mostSearch`.
+ * The format. Tasks are held-out ones, by default of the kind that the shipped model was trained on. What was asked and the search must fit into
+ * the model's 256 tokens: a search of `mostSearch` tokens where that is given; else worked examples may leave it fewer than it has without them, but 128 at least.
  */
 export function countdownFormat(options: FormatOptions = {}): VerificationFormat {
   checkOptions(options, NAME);
-  const { tasks = COUNTDOWN.task, rows, mostSearch = MOST_NEW } = options;
+  const { tasks = COUNTDOWN.task, rows, mostSearch } = options;
   return {
     name: NAME,
     words: { open: " (", valid: "this", invalid: "not" },
     // A model that has seen worked examples would go on with a task of its own.
     stop: { search: ["\nnumbers"], continuation: ["\n"] },
-    most: { search: mostSearch, continuation: 16 },
+    most: { search: mostSearch ?? MOST_NEW, continuation: 16 },
     hasStartToken: true,
     prompts(count, seed, { examples = 0 } = {}) {
       checkCounts(count, examples, NAME);
       const asked = rows ? chooseRows(rows, count, seed) : distinctTasks(seed, count, tasks, true).map(({ task }) => task);
       const prompts =
         examples === 0 ? asked.map((task) => ({ task, text: promptOf(task) })) : workedPrompts(asked, { examples, seed, tasks });
-      for (const { text } of prompts) checkLength(text, { examples, mostSearch });
+      for (const { text } of prompts) checkLength(text, { examples, search: mostSearch ?? LEAST_SEARCH });
       return prompts;
     },
     contextEnd: (text) => {
@@ -69,13 +72,13 @@ function workedPrompts(
   });
 }
 
-function checkLength(text: string, { examples, mostSearch }: { readonly examples: number; readonly mostSearch: number }): void {
+function checkLength(text: string, { examples, search }: { readonly examples: number; readonly search: number }): void {
   const asked = 1 + encodeText(text).length;
-  if (asked + mostSearch <= CONTEXT) return;
+  if (asked + search <= CONTEXT) return;
   throw refuse(
     {
       what: `cannot ask with ${examples} worked examples`,
-      why: `a prompt has ${asked} tokens and a search up to ${mostSearch}, the model's context is ${CONTEXT}`,
+      why: `a prompt has ${asked} tokens and a search needs ${search}, the model's context is ${CONTEXT}`,
       instead: "ask for fewer examples, or allow fewer tokens a search (mostSearch)",
     },
     "usage",
