@@ -168,6 +168,7 @@ export { headsAsBefore, headsOff, unitsOff } from "./analyses/verification/switc
 export { runStudy, type StepEvent, type StudyOptions, type StudyRequest } from "./studies/run-study.js";
 export { verifyRun, type Verification, type VerifyRequest } from "./studies/verify-run.js";
 export { STUDIES, studyNamed } from "./studies/studies.js";
+export { meanFinding, numberFinding, shareFinding } from "./studies/finding-of.js";
 export type { Step, StepContext, Study, Subject } from "./studies/study.js";
 export { findTimeSteps, wordIds, type TimeStep, type WordIds } from "./studies/self-verification/time-steps.js";
 export { formatNamed } from "./studies/self-verification/formats/table.js";
