@@ -1,16 +1,24 @@
 /** @file The study finds in the planted model what was planted, step by step, and nothing where nothing is. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readRun, type StoredRun } from "../../src/store/stored-run.js";
 import { classVector } from "../../src/studies/self-verification/probe-vectors.js";
 import type { CaseState, ChannelsState, HeadsState, SearchesState, UnitsState } from "../../src/studies/self-verification/state.js";
+import type { SelfVerificationParameters } from "../../src/studies/self-verification/parameters.js";
+import { activityStep } from "../../src/studies/self-verification/steps/activity.js";
+import { rescueStep } from "../../src/studies/self-verification/steps/rescue.js";
+import { searchesStep } from "../../src/studies/self-verification/steps/searches.js";
+import { transferStep } from "../../src/studies/self-verification/steps/transfer.js";
+import type { StepContext } from "../../src/studies/study.js";
+import { openSubject, type OpenSubject } from "../../src/studies/subject.js";
 import { dot } from "../../src/base/vectors.js";
 import { temporaryFolder } from "../formats/folder.js";
 import { plantStudy, runPlanted } from "./planted-study.js";
 import { SIZES } from "./planted/planted-layout.js";
 import { plantedSearches } from "./planted/planted-searches.js";
 import { plantedTruth } from "./planted/planted-truth.js";
-import { findingOf, leftBy, rowsOf, valueOf } from "./stored.js";
+import { contextBehind, findingOf, leftBy, rowsOf, valueOf } from "./stored.js";
 
 const { root } = temporaryFolder();
 const { direction, readable, unreadable, validUnits, invalidUnit, decoyUnits, verificationHeads, decoyHead, previousTokenHead } =
@@ -336,4 +344,50 @@ test("steps that need what is not there are left out with a reason", () => {
   expect(skipped).toEqual(["in-context: behind worked examples the model judged nothing", "transfer: no other model was given"]);
   expect(run.manifest.models["model"]).toMatchObject({ family: "llama", id: "planted" });
   expect(SIZES.layers).toBe(run.findings.filter(({ id }) => /^probe\.resid_post\.\d+\./.test(id)).length);
+});
+
+describe("steps by themselves", () => {
+  let subject: OpenSubject;
+  let context: StepContext<SelfVerificationParameters>;
+  beforeAll(async () => {
+    subject = await openSubject(join(root, "planted"), { threads: 1 });
+    context = contextBehind(run, subject, run.manifest.parameters as unknown as SelfVerificationParameters);
+  });
+  afterAll(() => subject.close());
+
+  test("carry nothing to a model that judges nothing", async () => {
+    // The planted model judges what it is given, and writes no searches of its own.
+    const { findings, skipped, generations } = await transferStep.run({ ...context, other: () => Promise.resolve(subject) });
+    expect([findings, skipped]).toEqual([[], "the other model judged nothing in its searches"]);
+    expect(generations!["searches"]!.length).toBeGreaterThan(0);
+  });
+
+  test("switch nothing off where no head looks back", async () => {
+    const none: Partial<ChannelsState> = { ranked: [], verification: [] };
+    const earlier = ((name: string) =>
+      name === "channels" ? { state: none, tensors: {}, generations: {} } : context.earlier(name)) as typeof context.earlier;
+    for (const step of [activityStep, rescueStep])
+      expect(await step.run({ ...context, earlier })).toMatchObject({
+        findings: [],
+        skipped: expect.stringContaining("no head looks back") as string,
+      });
+  });
+
+  test.each([
+    ["of one verdict only", / = (\d) \(this works\)\n/g, " = $1 (not $1)\n", "not both verdicts among them"],
+    [
+      "that call only wrong results right",
+      / = (\d) \(this works\)\n/g,
+      " = 0 (this works)\n",
+      "none calls a result right that is the target",
+    ],
+  ])("refuse searches %s", async (_, pattern, instead, words) => {
+    const lines = plantedSearches(5, 8).map(({ prompt, response, task }) =>
+      JSON.stringify({ prompt, response: response.replaceAll(pattern, instead), ...task }),
+    );
+    const file = join(root, "refused.jsonl");
+    writeFileSync(file, lines.join("\n"));
+    const parameters = { ...context.parameters, searches: { ...context.parameters.searches, file } };
+    await expect(searchesStep.run({ ...context, parameters })).rejects.toThrow(words);
+  });
 });
