@@ -1,4 +1,4 @@
-/** @file Findings in the forms that steps mostly have: shares with Wilson intervals, means with bootstrap intervals, and numbers alone. */
+/** @file Findings in the forms that steps mostly have: shares of cases or of judgements, means, and numbers alone, with intervals that fit them. */
 import { bootstrapInterval } from "../base/bootstrap.js";
 import { mean } from "../base/statistics.js";
 import { wilson } from "../base/wilson.js";
@@ -10,6 +10,7 @@ type Rest = Partial<Pick<Finding, "controls" | "published" | "note" | "tolerance
 const COUNTED = { absolute: 0.01, relative: 0 } as const;
 /** Means of float32 values. */
 const MEASURED = { absolute: 1e-4, relative: 1e-3 } as const;
+const NO_CASE = "there was no case";
 
 /** `hits` of `n`, with Wilson's interval of 95 %. */
 export function shareFinding(
@@ -17,10 +18,74 @@ export function shareFinding(
   title: string,
   { hits, n, ...rest }: { readonly hits: number; readonly n: number } & Rest,
 ): Finding {
-  if (n === 0) return { id, title, value: null, unit: "share", n, tolerance: COUNTED, note: "there was no case", ...rest };
-  const { share, low, high } = wilson(hits, n);
-  const interval: FindingInterval = { low, high, level: 0.95, method: "wilson" };
-  return { id, title, value: share, unit: "share", n, interval, tolerance: COUNTED, ...rest };
+  if (n === 0) return { id, title, value: null, unit: "share", n, tolerance: COUNTED, ...rest, note: NO_CASE };
+  return { id, title, value: hits / n, unit: "share", n, interval: wilsonInterval(hits, n), tolerance: COUNTED, ...rest };
+}
+
+/** Judgements, some of one search: for each, whether it is counted, and its search. */
+export interface GroupedCases {
+  readonly hits: readonly boolean[];
+  readonly groups: readonly number[];
+  /** Of the interval. */
+  readonly seed: number;
+}
+
+/**
+ * The share of judgements that are counted, with an interval of 95 % over searches, since judgements of one search are not independent: `n` is the number of searches. A
+ * bootstrap draws searches whole; where all judgements go one way it would say that nothing is uncertain, so there the interval is Wilson's, of
+ * as many cases as there are searches.
+ */
+export function groupedShareFinding(id: string, title: string, { hits, groups, seed, ...rest }: GroupedCases & Rest): Finding {
+  if (hits.length === 0) return { id, title, value: null, unit: "share", n: 0, tolerance: COUNTED, ...rest, note: NO_CASE };
+  const counts = countsOf(hits, groups);
+  const interval = groupedInterval(counts, seed);
+  const whole = `${hits.length} judgements of ${counts.length} searches, which the interval takes whole`;
+  return {
+    id,
+    title,
+    value: shareOf(counts),
+    unit: "share",
+    n: counts.length,
+    ...(interval && { interval }),
+    tolerance: COUNTED,
+    ...rest,
+    note: rest.note === undefined ? whole : `${whole}; ${rest.note}`,
+  };
+}
+
+/** Judgements of one search, and how many of them are counted. */
+interface Counts {
+  all: number;
+  hits: number;
+}
+
+function countsOf(hits: readonly boolean[], groups: readonly number[]): Counts[] {
+  const found = new Map<number, Counts>();
+  for (const [i, isHit] of hits.entries()) {
+    const counts = found.get(groups[i]!) ?? { all: 0, hits: 0 };
+    counts.all++;
+    if (isHit) counts.hits++;
+    found.set(groups[i]!, counts);
+  }
+  return [...found.values()];
+}
+
+function shareOf(counts: readonly Counts[]): number {
+  const [hits, all] = counts.reduce((sums, one) => [sums[0] + one.hits, sums[1] + one.all], [0, 0]);
+  return hits / all;
+}
+
+function groupedInterval(counts: readonly Counts[], seed: number): FindingInterval | undefined {
+  const share = shareOf(counts);
+  if (share === 0 || share === 1) return wilsonInterval(share * counts.length, counts.length);
+  const statistic = (drawn: Float64Array): number => shareOf(Array.from(drawn, (group) => counts[group]!));
+  const found = bootstrapInterval([...counts.keys()], { seed, statistic });
+  return found && { ...found, level: 0.95, method: "bootstrap" };
+}
+
+function wilsonInterval(hits: number, n: number): FindingInterval {
+  const { low, high } = wilson(hits, n);
+  return { low, high, level: 0.95, method: "wilson" };
 }
 
 /** The mean of one value a case, with a bootstrap interval of 95 %. */
@@ -30,7 +95,7 @@ export function meanFinding(
   { values, unit, seed, ...rest }: { readonly values: readonly number[]; readonly unit: string; readonly seed: number } & Rest,
 ): Finding {
   const n = values.length;
-  if (n === 0) return { id, title, value: null, unit, n, tolerance: MEASURED, note: "there was no case", ...rest };
+  if (n === 0) return { id, title, value: null, unit, n, tolerance: MEASURED, ...rest, note: NO_CASE };
   const found = bootstrapInterval(values, { seed });
   const interval: FindingInterval | undefined = found && { ...found, level: 0.95, method: "bootstrap" };
   return { id, title, value: mean(values), unit, n, ...(interval && { interval }), tolerance: MEASURED, ...rest };

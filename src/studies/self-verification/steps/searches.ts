@@ -3,7 +3,7 @@ import { refuse, SextantError } from "../../../base/errors.js";
 import { isJsonObject, parseJson, readText, type JsonObject } from "../../../formats/json.js";
 import type { Tokenizer } from "../../../formats/tokenizer.js";
 import { tableOf, type Table } from "../../../store/table.js";
-import { shareFinding, numberFinding } from "../../finding-of.js";
+import { groupedShareFinding, numberFinding, shareFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import type { Finding } from "../../../store/finding.js";
 import { rightAttempts } from "../cases.js";
@@ -37,7 +37,7 @@ export const searchesStep: Step<SelfVerificationParameters> = {
     const state: SearchesState = { searches, steps, words, stopTokens };
     checkJudgements(state, format);
     return {
-      findings: findingsOf(written, steps, format),
+      findings: findingsOf({ written, steps, format }, Math.floor(context.random("intervals")() * 2 ** 31)),
       state: state as unknown as JsonObject,
       tables: [stepTable(steps)],
       generations: { searches: searchLines(written) },
@@ -102,10 +102,21 @@ function stepsOf({ tokens, asked, response, prompt }: Written, search: number, w
   });
 }
 
-function findingsOf(written: readonly Written[], steps: readonly StepState[], format: VerificationFormat): Finding[] {
+interface Found {
+  readonly written: readonly Written[];
+  readonly steps: readonly StepState[];
+  readonly format: VerificationFormat;
+}
+
+function findingsOf({ written, steps, format }: Found, seed: number): Finding[] {
   const judged = written.map(({ prompt, response }) => format.judge(prompt.task, response));
   const n = written.length;
   const count = (test: (step: StepState) => boolean): number => steps.filter(test).length;
+  const judgements = (of: readonly StepState[], isHit: (step: StepState) => boolean) => ({
+    hits: of.map(isHit),
+    groups: of.map(({ search }) => search),
+    seed,
+  });
   const known = steps.filter(({ isRight }) => isRight !== null);
   return [
     shareFinding("searches.in_format", "searches that keep to the format to their end", {
@@ -119,13 +130,13 @@ function findingsOf(written: readonly Written[], steps: readonly StepState[], fo
       n,
     }),
     numberFinding("searches.judgements_invalid", "judgements `not`", { value: count(({ label }) => label === 0), unit: "judgements", n }),
-    shareFinding("searches.verdict_by_claim", "verdicts that follow from the value written in front of them", {
-      hits: count(({ label, claimIsTarget }) => (label === 1) === claimIsTarget),
-      n: steps.length,
-    }),
-    shareFinding("searches.verdict_by_truth", "verdicts that are true of the attempt itself", {
-      hits: known.filter(({ label, isRight }) => (label === 1) === isRight).length,
-      n: known.length,
+    groupedShareFinding(
+      "searches.verdict_by_claim",
+      "verdicts that agree with the value written in front of them",
+      judgements(steps, ({ label, claimIsTarget }) => (label === 1) === claimIsTarget),
+    ),
+    groupedShareFinding("searches.verdict_by_truth", "verdicts that are true of the attempt itself", {
+      ...judgements(known, ({ label, isRight }) => (label === 1) === isRight),
       note: "a model that calculates wrong may judge rightly what it wrote and wrongly what is so",
     }),
   ];
