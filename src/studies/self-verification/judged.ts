@@ -12,19 +12,28 @@ export const MOMENTS: readonly (readonly [moment: Moment, meaning: string])[] = 
   ["open", "bracket in front of the verdict"],
 ];
 
-/** Indices of the judgements to probe: of searches with both verdicts where that is asked, at most `most`, taking the first of each search, then the second, and so on. */
+/** Indices of the judgements to probe: of searches with both verdicts where that is asked, at most `most`, evenly over searches. */
 export function stepsToProbe(
   { steps, searches }: SearchesState,
   { most, bothVerdicts }: { most: number; bothVerdicts: boolean },
 ): number[] {
   const verdicts = searches.map(() => new Set<number>());
   for (const { search, label } of steps) verdicts[search]!.add(label);
-  const order = new Map<number, number>();
-  const ranked = steps.flatMap(({ search }, index) => {
-    if (bothVerdicts && verdicts[search]!.size < 2) return [];
-    const turn = order.get(search) ?? 0;
-    order.set(search, turn + 1);
-    return [{ index, turn }];
+  const usable = [...steps.keys()].filter((index) => !bothVerdicts || verdicts[steps[index]!.search]!.size === 2);
+  const chosen = evenly(
+    usable.map((index) => steps[index]!),
+    most,
+  );
+  return chosen.map((place) => usable[place]!);
+}
+
+/** Indices of at most `most` of the judgements, ascending: of each search the first, then the second, and so on. */
+export function evenly(steps: readonly Pick<StepState, "search">[], most: number): number[] {
+  const turns = new Map<number, number>();
+  const ranked = steps.map(({ search }, index) => {
+    const turn = turns.get(search) ?? 0;
+    turns.set(search, turn + 1);
+    return { index, turn };
   });
   const chosen = ranked.toSorted((a, b) => a.turn - b.turn || a.index - b.index).slice(0, most);
   return chosen.map(({ index }) => index).toSorted((a, b) => a - b);

@@ -6,9 +6,9 @@ import type { Edit } from "../../../runtime/edit.js";
 import type { Control, Finding } from "../../../store/finding.js";
 import type { Figure } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
-import { shareFinding } from "../../finding-of.js";
+import { groupedShareFinding } from "../../finding-of.js";
 import type { Step } from "../../study.js";
-import { prefixOf } from "../judged.js";
+import { evenly, prefixOf } from "../judged.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import type { ProbeState, SearchesState } from "../state.js";
 import { steeredSearches } from "../steered-searches.js";
@@ -18,8 +18,13 @@ import { directions, editsAlong, type Work } from "../steering.js";
 interface Steered {
   readonly toward: "this" | "not";
   readonly strength: number;
+  /** The search of each judgement, and whether it was turned. */
+  readonly groups: readonly number[];
+  readonly hits: readonly boolean[];
   readonly flipped: number;
   readonly n: number;
+  /** How many are the other verdict with no step. */
+  readonly unmoved: number;
   /** Mean change of the lead of the verdict steered to, in logits. */
   readonly change: number;
   readonly placebos: readonly number[];
@@ -30,7 +35,7 @@ export const steerStep: Step<SelfVerificationParameters> = {
   name: "steer",
   title: "Steering with the probe",
   about:
-    "At the bracket in front of a verdict a step along the probe's direction is added to the stream behind some blocks, at that position alone. Lengths are multiples of the stream's mean length there. Judgements come from searches that the probe was not fitted to; beside it, random directions of the same length.",
+    "At the bracket in front of a verdict a step along the probe's direction is added to the stream behind some blocks, at that position alone: along the row of `this`, or against it. Lengths are multiples of the stream's mean length behind each block; with several blocks the steps add up. Judgements come from searches that the probe was not fitted to; beside it, random directions of the same length.",
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const { state: probe, tensors } = context.earlier<ProbeState>("probe");
@@ -38,18 +43,21 @@ export const steerStep: Step<SelfVerificationParameters> = {
     const held = probe.test.map((place) => searches.steps[probe.used[place]!]!);
     const results: Steered[] = [];
     for (const toward of ["this", "not"] as const) {
-      const cases = held.filter(({ label }) => label === (toward === "this" ? 0 : 1)).slice(0, context.parameters.steer.cases);
+      const judged = held.filter(({ label }) => label === (toward === "this" ? 0 : 1));
+      const cases = evenly(judged, context.parameters.steer.cases).map((index) => judged[index]!);
       for (const strength of context.parameters.steer.strengths)
         results.push(await steered({ context, searches, vectors, cases }, toward, strength));
     }
     const chosen = chosenStrength(results);
+    const seed = Math.floor(context.random("intervals")() * 2 ** 31);
     const written = await steeredSearches({ context, searches, vectors, cases: held }, chosen);
     return {
-      findings: [...results.map(findingOf), ...written.findings],
+      findings: [...results.map((result) => findingOf(result, seed)), ...written.findings],
       tables: [tableFrom(results)],
       generations: { steered: written.lines },
       figures: [figureOf(results)],
       notes: [
+        `Whole searches are steered with a step of ${chosen} mean lengths: the shortest that turned nine of ten \`not\` judgements, else the longest. It was chosen on judgements of the same searches.`,
         `The paper adds 20 times the unit direction to blocks 24 to 32 of 36 (released code) and gives no shares; here blocks ${context.parameters.steer.layers.join(", ")} of ${probe.norms.length} are moved.`,
       ],
     };
@@ -61,40 +69,57 @@ async function steered({ context, searches, vectors, cases }: Work, toward: "thi
   const { valid, invalid } = searches.words;
   const sign = toward === "this" ? 1 : -1;
   const goal = toward === "this" ? valid : invalid;
-  const judge = async (edits: readonly Edit[]): Promise<{ flipped: number; lead: number }> => {
-    if (rows.length === 0) return { flipped: 0, lead: 0 };
+  const judge = async (edits: readonly Edit[]): Promise<Judged> => {
+    if (rows.length === 0) return { hits: [], lead: 0 };
     const found = await judgements(context.subject.model, { rows, valid, invalid, edits }, { signal: context.signal });
-    return { flipped: found.filter(({ top }) => top === goal).length, lead: sign * mean(found.map(({ lead }) => lead)) };
+    return { hits: found.map(({ top }) => top === goal), lead: sign * mean(found.map(({ lead }) => lead)) };
   };
   return context.piece(`${toward} ${strength}`, async () => {
     const before = await judge([]);
     const real = await judge(editsAlong(vectors.layers, vectors.real, sign * strength));
-    const placebos: { flipped: number; lead: number }[] = [];
+    const placebos: Judged[] = [];
     for (const vector of vectors.placebos) placebos.push(await judge(editsAlong(vectors.layers, vector, strength)));
     return {
       toward,
       strength,
-      flipped: real.flipped,
+      groups: cases.map(({ search }) => search),
+      hits: real.hits,
+      flipped: countOf(real),
       n: rows.length,
+      unmoved: countOf(before),
       change: real.lead - before.lead,
-      placebos: placebos.map(({ flipped }) => flipped),
+      placebos: placebos.map(countOf),
       placeboChange: mean(placebos.map(({ lead }) => lead)) - before.lead,
     };
   });
 }
 
-function placeboOf({ placebos, n }: Steered): Control[] {
-  const shares = placebos.map((flipped) => flipped / Math.max(1, n));
-  const interval = { low: Math.min(...shares), high: Math.max(...shares), level: 1, method: "range" as const };
-  return [{ name: `${placebos.length} random directions as long`, value: mean(shares), interval }];
+/** Whether each judgement is now the verdict steered to, and the mean of its lead. */
+interface Judged {
+  readonly hits: readonly boolean[];
+  readonly lead: number;
 }
 
-function findingOf(result: Steered): Finding {
-  const { toward, strength, flipped, n } = result;
-  return shareFinding(
+function countOf({ hits }: Judged): number {
+  return hits.filter(Boolean).length;
+}
+
+function controlsOf({ placebos, unmoved, n }: Steered): Control[] {
+  if (n === 0) return [];
+  const shares = placebos.map((flipped) => flipped / n);
+  const interval = { low: Math.min(...shares), high: Math.max(...shares), level: 1, method: "range" as const };
+  return [
+    { name: `${placebos.length} random directions as long`, value: mean(shares), interval },
+    { name: "no step", value: unmoved / n },
+  ];
+}
+
+function findingOf(result: Steered, seed: number): Finding {
+  const { toward, strength, groups, hits } = result;
+  return groupedShareFinding(
     `steer.${toward}.${strength}.flipped`,
-    `\`${toward === "this" ? "not" : "this"}\` judgements that become \`${toward}\` with a step of ${strength} mean lengths`,
-    { hits: flipped, n, controls: placeboOf(result), tolerance: { absolute: 0.03, relative: 0 } },
+    `\`${toward === "this" ? "not" : "this"}\` judgements that become \`${toward}\` with a step of ${strength} mean lengths behind each block that is moved`,
+    { hits, groups, seed, controls: controlsOf(result), tolerance: { absolute: 0.03, relative: 0 } },
   );
 }
 
@@ -120,9 +145,9 @@ function tableFrom(results: readonly Steered[]): Table {
       toward,
       strength,
       flipped: n === 0 ? null : flipped / n,
-      lead_change: change,
+      lead_change: n === 0 ? null : change,
       placebo_flipped: n === 0 ? null : mean(placebos) / n,
-      placebo_lead_change: placeboChange,
+      placebo_lead_change: n === 0 ? null : placeboChange,
       cases: n,
     })),
   );
