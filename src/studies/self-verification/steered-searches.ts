@@ -68,13 +68,14 @@ export async function steeredSearches(
   };
 }
 
-/** Whether a search, up to a judgement and with what was written behind it, calls a value right that is not the target. */
+/** Whether a search calls a value right that is not the target, at a judgement or behind it. */
 function acceptsWrong(
   { searches }: SearchesState,
-  { search, open }: StepState,
+  { search, open, attempt }: StepState,
   { text, decode }: { readonly text: string; readonly decode: (ids: readonly number[]) => string },
 ): boolean {
   const { tokens, asked, target } = searches[search]!;
   const whole = decode(tokens.slice(asked, open + 1)) + text;
-  return verdictsOf(whole, { numbers: [], target }).some(({ verdict, claimIsTarget }) => verdict === "works" && !claimIsTarget);
+  const judged = verdictsOf(whole, { numbers: [], target }).slice(attempt);
+  return judged.some(({ verdict, claimIsTarget }) => verdict === "works" && !claimIsTarget);
 }
