@@ -293,10 +293,11 @@ describe("ablation", () => {
 
   test("of random heads that do not look back does nothing, unless one brings the result to the bracket", () => {
     const draws = rowsOf<OutcomeRow>(run, "ablation", "outcomes").filter((row) => row.condition.startsWith("ablation.random_"));
-    expect(draws).toHaveLength(3);
-    for (const row of draws) {
+    expect(draws).toHaveLength(6);
+    for (const [i, row] of draws.entries()) {
       const heads = [...row.meaning.matchAll(/\d+\.\d+/g)].map(([name]) => name);
-      expect(heads).toHaveLength(3);
+      // As many as the verification heads, then as many as all that look back.
+      expect(heads).toHaveLength(i < 3 ? 3 : 4);
       for (const head of heads) expect(looking).not.toContain(head);
       expect(row.verifies).toBe(heads.includes(nameOf(previousTokenHead)) ? 0 : 1);
     }
@@ -304,7 +305,17 @@ describe("ablation", () => {
 
   test("of as many random units does nothing", () => {
     expect(outcome("ablation", "outcomes", "ablation.units_random")).toMatchObject({ verifies: 1 });
-    expect(findingOf(run, "ablation.units_valid.disabled").controls).toMatchObject([{ value: 0 }]);
+    for (const pool of ["valid", "both"]) {
+      const [units, placebo] = [`ablation.units_${pool}`, pool === "valid" ? "ablation.units_random" : `ablation.units_random_${pool}`];
+      const [many, random] = [units, placebo].map((id) => Number(/^\d+/.exec(outcome("ablation", "outcomes", id).meaning)![0]));
+      // Of the planted layer's units no more are left than it has.
+      expect(random).toBe(Math.min(many!, SIZES.dMlp - many!));
+      const [control] = findingOf(run, `${units}.disabled`).controls!;
+      expect(control).toEqual({
+        name: `${random} random units of these layers off`,
+        value: outcome("ablation", "outcomes", placebo).disabled,
+      });
+    }
   });
 });
 
@@ -340,6 +351,7 @@ describe("rescue", () => {
     expect(outcome("rescue", "rescue", "rescue.top_back")).toMatchObject({ verifies: 1 });
     expect(outcome("rescue", "rescue", "rescue.top_off_last_back")).toMatchObject({ verifies: 1 });
     expect(outcome("rescue", "rescue", "rescue.others_back")).toMatchObject({ verifies: 0 });
+    expect(findingOf(run, "rescue.top_off_last_back.verifies").controls).toMatchObject([{ name: "the first 3 off", value: 0 }]);
   });
 });
 

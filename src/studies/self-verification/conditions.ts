@@ -1,7 +1,7 @@
 /** @file What becomes of verification when something is changed where the model judges: continuations, their outcomes, and shares of them. */
 import { continueSearches } from "../../analyses/verification/continuation.js";
 import type { Edit } from "../../runtime/edit.js";
-import type { Finding } from "../../store/finding.js";
+import type { Control, Finding } from "../../store/finding.js";
 import { shareFinding } from "../finding-of.js";
 import type { StepContext } from "../study.js";
 import type { Outcome } from "./format.js";
@@ -71,14 +71,19 @@ export async function runConditions(
   return results;
 }
 
+/** The share of cases with an outcome, under the condition's label: what other conditions are read beside. */
+export function asControl(result: ConditionResult, outcome: Outcome): Control {
+  return { name: result.label, value: countOf(result, outcome) / result.outcomes.length };
+}
+
 /** How often an outcome came. */
 export function countOf({ outcomes }: Pick<ConditionResult, "outcomes">, outcome: Outcome): number {
   return outcomes.filter((own) => own === outcome).length;
 }
 
-/** The share of cases in which the right result was not verified. */
+/** The share of cases in which the right result was called wrong. */
 export function disabledFinding(result: ConditionResult, rest: Partial<Pick<Finding, "controls" | "published" | "note">> = {}): Finding {
-  return shareFinding(`${result.id}.disabled`, `right results that are no longer verified: ${result.label}`, {
+  return shareFinding(`${result.id}.disabled`, `right results that are called wrong: ${result.label}`, {
     hits: countOf(result, "disabled"),
     n: result.outcomes.length,
     tolerance: { absolute: 0.03, relative: 0 },
@@ -86,9 +91,9 @@ export function disabledFinding(result: ConditionResult, rest: Partial<Pick<Find
   });
 }
 
-/** The share of cases in which it was verified all the same. */
+/** The share of cases in which it was called right. */
 export function verifiesFinding(result: ConditionResult, rest: Partial<Pick<Finding, "controls" | "published" | "note">> = {}): Finding {
-  return shareFinding(`${result.id}.verifies`, `right results that are verified all the same: ${result.label}`, {
+  return shareFinding(`${result.id}.verifies`, `right results that are called right: ${result.label}`, {
     hits: countOf(result, "verifies"),
     n: result.outcomes.length,
     tolerance: { absolute: 0.03, relative: 0 },

@@ -14,7 +14,15 @@ import { numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import { rightAttempts } from "../cases.js";
 import { outcomeFigure, outcomeLines, outcomeTable } from "../outcome-table.js";
-import { countOf, disabledFinding, runConditions, verifiesFinding, type Condition, type ConditionResult } from "../conditions.js";
+import {
+  asControl,
+  countOf,
+  disabledFinding,
+  runConditions,
+  verifiesFinding,
+  type Condition,
+  type ConditionResult,
+} from "../conditions.js";
 import { PAPER } from "../paper.js";
 import { HEAD_ORDERS, type HeadOrder, type SelfVerificationParameters } from "../parameters.js";
 import type { ChannelsState, SearchesState, UnitsState } from "../state.js";
@@ -25,7 +33,7 @@ export const ablationStep: Step<SelfVerificationParameters> = {
   name: "ablation",
   title: "Units and heads switched off",
   about:
-    "The model goes on behind a right result. In the pass that judges, heads are set to 0 at all positions, or units at the last, and what it then says is put into one of four classes. Random heads are drawn from those that do not look back at the target, as many as are switched off.",
+    "The model goes on behind a right result. In the pass that judges, heads are set to 0 at all positions, or units at the last, and what it then says is put into one of four classes. Random heads are drawn from those that do not look back at the target, as many as are switched off, or as many as there are.",
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const units = context.earlier<UnitsState>("units").state;
@@ -35,7 +43,7 @@ export const ablationStep: Step<SelfVerificationParameters> = {
     const results = await runConditions(context, { searches, cases, conditions: plan });
     const found = new Map(results.map((result) => [result.id, result]));
     return {
-      findings: findingsOf(found, heads),
+      findings: findingsOf(found, heads, headsOf(context.subject.model).length),
       state: { cases, outcomes: Object.fromEntries(results.map(({ id, outcomes }) => [id, outcomes])) } as unknown as JsonObject,
       tables: [outcomeTable("outcomes", "What became of verification, by what was switched off", results)],
       generations: { continuations: outcomeLines(results, cases) },
@@ -46,27 +54,28 @@ export const ablationStep: Step<SelfVerificationParameters> = {
         }),
         curveFigure(found, heads),
       ],
+      notes: [
+        "Cases are right results that the model verified when it searched. The same cases chose the heads (attention, and the effect on units), so what their loss does to other cases may be a little less.",
+      ],
     };
   },
 };
 
+/** Draws of random heads, as many as the first few, and as many as look back. */
+const TOP_DRAW = "ablation.random_";
+const ALL_DRAW = "ablation.random_all_";
+
 function isDraw(id: string): boolean {
-  return id.startsWith("ablation.random_");
+  return id.startsWith(TOP_DRAW);
 }
 
 function isMain(id: string): boolean {
   return !isDraw(id) && !id.includes("curve_");
 }
 
-function conditionsOf(
-  { subject, parameters, random }: Context,
-  units: UnitsState,
-  { ranked, verification, orders }: ChannelsState,
-): Condition[] {
-  const [invalid, valid] = units.intervention;
+function conditionsOf(context: Context, units: UnitsState, { ranked, verification, orders }: ChannelsState): Condition[] {
+  const { subject, parameters, random } = context;
   const others = headsOf(subject.model).filter((head) => !ranked.some((own) => isSameHead(own, head)));
-  const draw = random("heads");
-  const anyUnits = randomUnits(subject.model.spec, valid, draw);
   const counts = Array.from({ length: Math.min(parameters.ablation.curve, ranked.length) }, (_, i) => i + 1);
   const curves = HEAD_ORDERS.flatMap((order) =>
     counts.map((count) => ({
@@ -75,43 +84,59 @@ function conditionsOf(
       change: headsOff(orders[order].slice(0, count)),
     })),
   );
+  const draws = (prefix: string, count: number): Condition[] =>
+    // All of them can be drawn in one way only.
+    Array.from({ length: count < others.length ? parameters.ablation.randomDraws : 1 }, (_, i) =>
+      randomHeads(`${prefix}${i + 1}`, shuffled(others, random(`${prefix}${i + 1}`)).slice(0, count)),
+    );
   return [
     { id: "ablation.none", label: "nothing off", change: [] },
-    { id: "ablation.units_valid", label: `${valid.length} units near \`this\` off`, change: unitsOff(valid) },
-    {
-      id: "ablation.units_both",
-      label: `${distinct([...valid, ...invalid]).length} units near either verdict off`,
-      change: unitsOff(distinct([...valid, ...invalid])),
-    },
-    { id: "ablation.units_random", label: `${anyUnits.length} random units off`, change: unitsOff(anyUnits) },
-    ...units.larger.flatMap(({ times, units: [not, works] }) => {
-      const both = distinct([...works, ...not]);
-      const random = randomUnits(subject.model.spec, both, draw);
-      return [
-        { id: `ablation.units_both_x${times}`, label: `${both.length} units near either verdict off`, change: unitsOff(both) },
-        { id: `ablation.units_random_x${times}`, label: `${random.length} random units off`, change: unitsOff(random) },
-      ];
-    }),
+    ...unitConditions(context, units),
     { id: "ablation.heads_all", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "ablation.heads_top", label: `the first ${verification.length} heads off`, change: headsOff(verification) },
     ...curves,
-    ...Array.from({ length: parameters.ablation.randomDraws }, (_, i) =>
-      randomHeads(i + 1, shuffled(others, draw).slice(0, verification.length)),
-    ),
+    ...draws(TOP_DRAW, verification.length),
+    ...draws(ALL_DRAW, ranked.length),
   ].filter(({ change, id }) => change.length > 0 || id === "ablation.none");
 }
 
+/** Units near the verdicts, each pool beside as many random ones of the same layers. */
+function unitConditions({ subject, random }: Context, { intervention: [invalid, valid], larger }: UnitsState): Condition[] {
+  const both = distinct([...valid, ...invalid]);
+  const pools = [
+    { name: "valid", where: "near `this`", units: valid },
+    { name: "both", where: "near either verdict", units: both },
+    ...larger.map(({ times, units: [not, works] }) => ({
+      name: `both_x${times}`,
+      where: "near either verdict",
+      units: distinct([...works, ...not]),
+    })),
+  ];
+  return pools.flatMap(({ name, where, units }) => {
+    const placebo = randomUnits(subject.model.spec, units, random(`units ${name}`));
+    return [
+      { id: `ablation.units_${name}`, label: `${units.length} units ${where} off`, change: unitsOff(units) },
+      { id: placeboOf(name), label: `${placebo.length} random units of these layers off`, change: unitsOff(placebo) },
+    ];
+  });
+}
+
+/** The condition beside a pool of units. */
+function placeboOf(pool: string): string {
+  return pool === "valid" ? "ablation.units_random" : `ablation.units_random_${pool}`;
+}
+
 /** Named one by one, so that a draw that happens to hold a head that matters can be told. */
-function randomHeads(drawn: number, heads: readonly HeadPlace[]): Condition {
+function randomHeads(id: string, heads: readonly HeadPlace[]): Condition {
   const names = heads.map(({ layer, head }) => `${layer}.${head}`).join(", ");
-  return { id: `ablation.random_${drawn}`, label: `random heads ${names} off`, change: headsOff(heads) };
+  return { id, label: `random heads ${names} off`, change: headsOff(heads) };
 }
 
 function distinct(units: readonly UnitPlace[]): UnitPlace[] {
   return [...new Map(units.map((unit) => [`${unit.layer}.${unit.unit}`, unit])).values()];
 }
 
-/** As many units of each layer as are switched off there, others than those. */
+/** As many units of each layer as are switched off there, others than those; fewer where not so many are left. */
 function randomUnits(spec: Context["subject"]["model"]["spec"], units: readonly UnitPlace[], draw: Random): UnitPlace[] {
   return spec.layers.flatMap(({ mlp }, layer) => {
     const own = new Set(units.filter((unit) => unit.layer === layer).map(({ unit }) => unit));
@@ -132,29 +157,41 @@ const PUBLISHED: Readonly<Record<string, Published>> = {
   "ablation.heads_top": PAPER.topHeads,
 };
 
-function findingsOf(results: ReadonlyMap<string, ConditionResult>, { ranked, verification }: ChannelsState): Finding[] {
+function findingsOf(results: ReadonlyMap<string, ConditionResult>, { ranked, verification }: ChannelsState, allHeads: number): Finding[] {
   const draws = [...results.values()].filter(({ id }) => isDraw(id));
-  const shares = draws.map((result) => countOf(result, "disabled") / result.outcomes.length);
-  const range = { low: Math.min(...shares), high: Math.max(...shares), level: 1, method: "range" as const };
-  const random: Control[] =
-    shares.length > 0
-      ? [{ name: `${verification.length} random heads, ${shares.length} draws`, value: mean(shares), interval: range }]
-      : [];
+  const drawnOf = (isAll: boolean, heads: readonly HeadPlace[]): Control[] =>
+    drawnControl(
+      draws.filter(({ id }) => id.startsWith(ALL_DRAW) === isAll),
+      Math.min(heads.length, allHeads - ranked.length),
+    );
   const controlsOf = (id: string): readonly Control[] => {
-    if (id === "ablation.heads_top" || id === "ablation.heads_all") return random;
-    const placebo = results.get(id.replace(/units_(valid|both)/, "units_random"));
-    if (!placebo || placebo.id === id) return [];
-    return [{ name: "as many random units of these layers", value: countOf(placebo, "disabled") / placebo.outcomes.length }];
+    if (id === "ablation.heads_top") return drawnOf(false, verification);
+    if (id === "ablation.heads_all") return drawnOf(true, ranked);
+    const pool = /^ablation\.units_(valid|both.*)$/.exec(id)?.[1];
+    const placebo = pool === undefined ? undefined : results.get(placeboOf(pool));
+    return placebo ? [asControl(placebo, "disabled")] : [];
   };
   const main = [...results.values()].filter(({ id }) => isMain(id));
   return [
     ...main.flatMap((result) => {
       const published = PUBLISHED[result.id];
-      const rest = { controls: controlsOf(result.id), ...(published && { published }) };
-      return [disabledFinding(result, rest), verifiesFinding(result)];
+      const note = result.id === "ablation.none" ? { note: CHOSEN_AS_VERIFIED } : {};
+      const rest = { controls: controlsOf(result.id), ...(published && { published }), ...note };
+      return [disabledFinding(result, rest), verifiesFinding(result, note)];
     }),
     ...HEAD_ORDERS.map((order) => fewestFinding(results, order, ranked.length)),
   ];
+}
+
+const CHOSEN_AS_VERIFIED =
+  "cases are results that were verified in the searches: of searches that this model wrote, this holds by choice and checks the protocol only";
+
+/** The mean over draws of random heads, with their range. */
+function drawnControl(draws: readonly ConditionResult[], heads: number): Control[] {
+  if (draws.length === 0) return [];
+  const shares = draws.map((result) => countOf(result, "disabled") / result.outcomes.length);
+  const interval = { low: Math.min(...shares), high: Math.max(...shares), level: 1, method: "range" as const };
+  return [{ name: `${heads} random heads that do not look back off, draws: ${shares.length}`, value: mean(shares), interval }];
 }
 
 /** How few heads, taken in an order, leave no right result verified in nine of ten cases. */
@@ -167,8 +204,12 @@ function fewestFinding(results: ReadonlyMap<string, ConditionResult>, order: Hea
     {
       value: at < 0 ? null : at + 1,
       unit: "heads",
+      n: results.get("ablation.none")!.outcomes.length,
       tolerance: { absolute: 0, relative: 0 },
-      ...(at < 0 && { note: `not reached with ${curve.length} of the ${looking} heads that look back` }),
+      note:
+        at < 0
+          ? `not reached with ${curve.length} of the ${looking} heads that look back`
+          : "the first number at which the share met nine of ten, on the cases by which heads were chosen",
     },
   );
 }

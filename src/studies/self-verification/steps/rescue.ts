@@ -3,7 +3,7 @@ import { isSameHead, type HeadPlace } from "../../../analyses/heads.js";
 import { headsAsBefore, headsOff } from "../../../analyses/verification/switching-off.js";
 import { shuffled } from "../../../base/draws.js";
 import type { Step, StepContext } from "../../study.js";
-import { countOf, runConditions, verifiesFinding, type Change, type Condition } from "../conditions.js";
+import { asControl, runConditions, verifiesFinding, type Change, type Condition } from "../conditions.js";
 import { outcomeFigure, outcomeLines, outcomeTable } from "../outcome-table.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import type { CaseState, ChannelsState, SearchesState } from "../state.js";
@@ -12,7 +12,7 @@ export const rescueStep: Step<SelfVerificationParameters> = {
   name: "rescue",
   title: "Rescue: heads given back",
   about:
-    "All heads that look back at the target are set to 0, and in the same pass the output of a few is set to what it is in an untouched run: if verification comes back, those few are enough. Controls give back as many others.",
+    "All heads that look back at the target are set to 0, and in the same pass the output of a few is set to what it is in an untouched run: if verification comes back, of the heads that look back those few are enough. Beside it as many others are given back. Then the few alone are off, and have what they had at the last position only: is what they write there enough?",
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const { ranked, verification } = context.earlier<ChannelsState>("channels").state;
@@ -20,15 +20,14 @@ export const rescueStep: Step<SelfVerificationParameters> = {
     if (ranked.length === 0) return { findings: [], skipped: "no head looks back at the target, so none was switched off" };
     const results = await runConditions(context, { searches, cases, conditions: conditionsOf(context, ranked, verification) });
     const others = results.find(({ id }) => id === "rescue.others_back");
-    const off = results.find(({ id }) => id === "rescue.all_off")!;
-    const share = (result: typeof off): number => countOf(result, "verifies") / Math.max(1, result.outcomes.length);
     return {
       findings: results.map((result) =>
         verifiesFinding(result, {
-          controls: [
-            { name: "nothing given back", value: share(off) },
-            ...(others ? [{ name: "as many of the other heads given back", value: share(others) }] : []),
-          ],
+          controls: besideOf(result.id).flatMap((id) => {
+            const beside = results.find((own) => own.id === id);
+            return beside ? [asControl(beside, "verifies")] : [];
+          }),
+          ...(result.id === "rescue.top_back" && !others && { note: "nothing was left off, so this holds whatever the heads do" }),
         }),
       ),
       tables: [outcomeTable("rescue", "What became of verification when heads were given back", results)],
@@ -41,6 +40,13 @@ export const rescueStep: Step<SelfVerificationParameters> = {
     };
   },
 };
+
+/** What a condition is to be read beside: the same heads off and none given back, and others given back. */
+function besideOf(id: string): readonly string[] {
+  if (id === "rescue.top_back") return ["rescue.all_off", "rescue.others_back"];
+  if (id === "rescue.others_back") return ["rescue.all_off"];
+  return id === "rescue.top_off_last_back" ? ["rescue.top_off"] : [];
+}
 
 function conditionsOf(
   { subject: { model }, signal, random }: StepContext<SelfVerificationParameters>,
@@ -58,6 +64,7 @@ function conditionsOf(
   return [
     { id: "rescue.all_off", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "rescue.top_back", label: `all off, the first ${top.length} given back`, change: back(ranked, top) },
+    { id: "rescue.top_off", label: `the first ${top.length} off`, change: headsOff(top) },
     { id: "rescue.top_off_last_back", label: `the first ${top.length} off, given back at the bracket alone`, change: back(top, top, true) },
     ...(others.length > 0
       ? [{ id: "rescue.others_back", label: `all off, ${others.length} others given back`, change: back(ranked, others) }]
