@@ -193,7 +193,9 @@ class Others {
     return opening;
   }
 
+  /** Closes what could be opened; what could not has told whoever asked for it. */
   async close(): Promise<void> {
-    for (const opening of this.#open.values()) await (await opening).close();
+    const openings = await Promise.allSettled(this.#open.values());
+    for (const opening of openings) if (opening.status === "fulfilled") await opening.value.close();
   }
 }

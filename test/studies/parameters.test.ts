@@ -1,9 +1,15 @@
 /** @file Settings of the study: the paper's for the paper's model, scaled for others; what is not understood is refused with its path. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { JsonObject } from "../../src/formats/json.js";
 import type { LayerSpec } from "../../src/models/spec.js";
 import { parametersFor, type SelfVerificationParameters } from "../../src/studies/self-verification/parameters.js";
 import { thrownBy } from "../formats/folder.js";
+
+/** Any file. */
+const FILE = fileURLToPath(new URL("../../package.json", import.meta.url));
 
 /** Of a spec what the settings look at. */
 function parametersOf(layers: number, dMlp: number, given: JsonObject = {}, family = "llama"): SelfVerificationParameters {
@@ -44,15 +50,24 @@ describe("defaults", () => {
 });
 
 test("what is given stands over the defaults, the rest stays", () => {
-  const given = { searches: { prompts: 8, file: "searches.jsonl" }, steer: { layers: [0, 2] }, heads: { lookFrom: "open" } };
+  const given = { searches: { prompts: 8, file: FILE }, steer: { layers: [0, 2] }, heads: { lookFrom: "open" } };
   const [plain, own] = [parametersOf(6, 512), parametersOf(6, 512, given)];
   expect(own).toEqual({
     ...plain,
-    searches: { ...plain.searches, prompts: 8, file: "searches.jsonl" },
+    searches: { ...plain.searches, prompts: 8, file: FILE, sha256: own.searches.sha256 },
     steer: { ...plain.steer, layers: [0, 2] },
     heads: { ...plain.heads, lookFrom: "open" },
   });
   expect(parametersOf(6, 512, own as unknown as JsonObject)).toEqual(own);
+});
+
+test("a file that is named is known by its hash, and another one is refused", () => {
+  const { searches } = parametersOf(6, 512, { searches: { file: FILE } });
+  expect(searches.sha256).toBe(createHash("sha256").update(readFileSync(FILE)).digest("hex"));
+  const other = { searches: { file: FILE, sha256: "0".repeat(64) } };
+  expect(thrownBy(() => parametersOf(6, 512, other)).message).toMatch(/cannot use searches\.file: the file has another SHA-256/);
+  expect(thrownBy(() => parametersOf(6, 512, { probe: { sha256: "0".repeat(64) } })).message).toMatch(/no file is named/);
+  expect(thrownBy(() => parametersOf(6, 512, { probe: { file: "nowhere.pt" } })).kind).toBe("file");
 });
 
 test.each<[string, JsonObject]>([

@@ -5,6 +5,7 @@
 import { refuse, SextantError } from "../../base/errors.js";
 import { describeJson, isJsonObject, type JsonObject } from "../../formats/json.js";
 import type { ModelSpec } from "../../models/spec.js";
+import { fileRecord } from "../../store/file-record.js";
 import { FORMAT_NAMES } from "./formats/table.js";
 
 /** The scores that heads are ranked by. */
@@ -22,12 +23,15 @@ export interface SelfVerificationParameters {
     readonly examples: number;
     /** A JSONL file of searches to use instead of writing some: `{"prompt": …, "response": …}` a line. Null: the model writes. */
     readonly file: string | null;
+    /** Of that file: found when a run begins, so that going on and verifying notice another one. */
+    readonly sha256: string | null;
     /** Only searches with both verdicts are probed, as in the paper. */
     readonly bothVerdicts: boolean;
   };
   readonly probe: {
     /** A probe to use instead of a fitted one: a file as the paper's authors released it, or safetensors. Null: it is fitted. */
     readonly file: string | null;
+    readonly sha256: string | null;
     readonly learningRate: number;
     readonly maxSteps: number;
     /** Seeds with which the probe is fitted anew. */
@@ -106,8 +110,8 @@ export function defaultParameters(spec: Pick<ModelSpec, "layers" | "family">): S
   const isPapers = spec.family === "qwen2";
   return {
     format: isPapers ? "qwen-countdown" : "countdown",
-    searches: { prompts: 256, examples: 0, file: null, bothVerdicts: true },
-    probe: { file: null, learningRate: isPapers ? 1e-4 : 1e-2, maxSteps: 2000, seeds: 3, controls: 5, most: 1500 },
+    searches: { prompts: 256, examples: 0, file: null, sha256: null, bothVerdicts: true },
+    probe: { file: null, sha256: null, learningRate: isPapers ? 1e-4 : 1e-2, maxSteps: 2000, seeds: 3, controls: 5, most: 1500 },
     lens: { top: 10 },
     steer: {
       layers: range(scaled(PAPER.steerFrom), Math.max(scaled(PAPER.steerTo), scaled(PAPER.steerFrom) + 1)),
@@ -132,7 +136,15 @@ function range(from: number, to: number): number[] {
 export function parametersFor(spec: Pick<ModelSpec, "layers" | "family">, given: JsonObject): SelfVerificationParameters {
   const merged = merge(defaultParameters(spec) as unknown as JsonObject, given, "") as unknown as SelfVerificationParameters;
   check(merged, spec.layers.length);
-  return merged;
+  return { ...merged, searches: withHash("searches", merged.searches), probe: withHash("probe", merged.probe) };
+}
+
+/** The settings of a group with the hash of the file that it names; a hash that was given must be that. */
+function withHash<G extends { readonly file: string | null; readonly sha256: string | null }>(name: string, group: G): G {
+  const sha256 = group.file === null ? null : fileRecord(group.file, group.file).sha256;
+  if (group.sha256 === null || group.sha256 === sha256) return { ...group, sha256 };
+  const why = group.file === null ? "no file is named" : "the file has another SHA-256";
+  throw refuse({ what: `cannot use ${name}.file`, why, instead: `name the file whose SHA-256 is ${group.sha256}` }, "usage");
 }
 
 function merge(defaults: JsonObject, given: JsonObject, where: string): JsonObject {
