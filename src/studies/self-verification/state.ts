@@ -9,6 +9,7 @@ export interface SearchState {
   /** Tokens of what was asked. */
   readonly asked: number;
   readonly target: number;
+  readonly numbers: readonly number[];
 }
 
 /** A judgement within a search, by positions in its tokens. */

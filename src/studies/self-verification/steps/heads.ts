@@ -1,15 +1,7 @@
 /** @file Step 6: heads that look back at the target from where a right attempt is judged, and whether they are induction heads elsewhere. */
 import { scoreHeads } from "../../../analyses/heads.js";
-import {
-  headsAbove,
-  mentions,
-  targetAttention,
-  type AttentionCase,
-  type HeadDensity,
-  type TargetAttention,
-} from "../../../analyses/mechanism/target-attention.js";
+import { headsAbove, targetAttention, type HeadDensity, type TargetAttention } from "../../../analyses/mechanism/target-attention.js";
 import { shuffled } from "../../../base/draws.js";
-import { must, SextantError } from "../../../base/errors.js";
 import { mean } from "../../../base/statistics.js";
 import { heatMapSvg } from "../../../charts/heat-map.js";
 import type { JsonObject } from "../../../formats/json.js";
@@ -18,11 +10,11 @@ import type { Figure } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
 import { numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
+import { attentionCase } from "../attention-case.js";
 import { rightAttempts } from "../cases.js";
-import { formatNamed } from "../formats/table.js";
 import { PAPER } from "../paper.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import type { CaseState, HeadsState, SearchesState } from "../state.js";
+import type { HeadsState, SearchesState } from "../state.js";
 
 type Context = StepContext<SelfVerificationParameters>;
 
@@ -46,7 +38,8 @@ export const headsStep: Step<SelfVerificationParameters> = {
     const searches = context.earlier<SearchesState>("searches").state;
     const { heads, ablation } = context.parameters;
     const cases = rightAttempts(searches, ablation.cases);
-    const asked = cases.map((one) => attentionCase(context, searches, one));
+    const { tokenizer } = context.subject;
+    const asked = cases.map((one) => attentionCase({ tokenizer, format: context.parameters.format }, searches, one));
     const seed = Math.floor(context.random("intervals")() * 2 ** 31);
     const options = { signal: context.signal, seed, resamples: 500, ...(heads.lastCases > 0 && { lastBatch: heads.lastCases }) };
     const result = await targetAttention(
@@ -67,7 +60,7 @@ export const headsStep: Step<SelfVerificationParameters> = {
       scores: all.map((one) => ({ fromResult: one.result.density, fromOpen: one.open.density, induction: one.induction })),
     };
     return {
-      findings: findingsOf(all, looking, { result, open }),
+      findings: findingsOf(all, looking, { result, open, lookFrom: heads.lookFrom }),
       state: state as unknown as JsonObject,
       tables: [tableFrom(all, new Set(looking))],
       figures: [figureOf(all)],
@@ -87,64 +80,12 @@ function notesOf({ heads }: SelfVerificationParameters): string[] {
   ];
 }
 
-/** The same case from the result's last digit and from the bracket. */
-function attentionCase(
-  { subject, parameters }: Context,
-  searches: SearchesState,
-  { search, tokens }: CaseState,
-): { result: AttentionCase; open: AttentionCase } {
-  const own = must(searches.searches[search], "the search");
-  const keys = targetPositions(subject.tokenizer, {
-    tokens,
-    target: own.target,
-    end: contextEnd(subject.tokenizer, parameters.format, tokens),
-  });
-  if (keys.length === 0)
-    throw new SextantError("request", `search ${search} does not mention its target ${own.target} in front of its attempts`);
-  const isDigit = (position: number): boolean => /\d/.test(subject.tokenizer.decode([tokens[position]!]));
-  const others = Array.from({ length: own.asked }, (_, position) => position).filter(
-    (position) => isDigit(position) && !keys.includes(position),
-  );
-  const controls = { others };
-  return {
-    result: { tokens, query: tokens.length - 1, keys, controls },
-    open: { tokens: [...tokens, searches.words.open], query: tokens.length, keys, controls },
-  };
-}
-
-type Text = Context["subject"]["tokenizer"];
-
-/** The last token of each mention of the target that ends before `end`; as a number by itself, with or without a space in front. */
-function targetPositions(tokenizer: Text, { tokens, target, end }: { tokens: readonly number[]; target: number; end: number }): number[] {
-  const spellings = [` ${target}`, String(target)].map((text) => tokenizer.encode(text, { addSpecialTokens: false }).ids);
-  const found = new Set(spellings.flatMap((ids) => mentions(tokens, ids, end)));
-  const digitAt = (position: number): boolean =>
-    position >= 0 && position < tokens.length && /^\d/.test(tokenizer.decode([tokens[position]!]));
-  const width = String(target).length;
-  return [...found].filter((last) => !digitAt(last + 1) && !isLonger(tokenizer, tokens, last, width)).toSorted((a, b) => a - b);
-}
-
-/** Whether the number that ends at `last` has more digits than the target. */
-function isLonger(tokenizer: Text, tokens: readonly number[], last: number, width: number): boolean {
-  const text = tokenizer.decode(tokens.slice(Math.max(0, last - width - 2), last + 1));
-  return (/\d+$/.exec(text)?.[0].length ?? 0) > width;
-}
-
-/** How many tokens belong to what is asked. */
-function contextEnd(tokenizer: Text, format: string, tokens: readonly number[]): number {
-  const end = formatNamed(format).contextEnd(tokenizer.decode(tokens, { skipSpecialTokens: true }));
-  let length = 0;
-  for (const [position, token] of tokens.entries()) {
-    length += tokenizer.decode([token], { skipSpecialTokens: true }).length;
-    if (length > end) return position;
-  }
-  return tokens.length;
-}
-
 /** Induction scores on random tokens that repeat once, means over four such texts. */
 async function inductionScores({ subject: { model, tokenizer }, random, signal }: Context): Promise<Map<string, number>> {
   const draw = random("repeats");
-  const usable = Array.from({ length: model.spec.vocab }, (_, id) => id).filter((id) => !tokenizer.specialIds.has(id));
+  // Rows behind the tokenizer's last token were never trained.
+  const known = Math.min(model.spec.vocab, tokenizer.vocabSize);
+  const usable = Array.from({ length: known }, (_, id) => id).filter((id) => !tokenizer.specialIds.has(id));
   const texts = Array.from({ length: 4 }, () => {
     const half = shuffled(usable, draw).slice(0, Math.min(24, Math.floor(usable.length / 2)));
     return [...(tokenizer.bosId === undefined ? [] : [tokenizer.bosId]), ...half, ...half];
@@ -170,11 +111,12 @@ function join(
 function findingsOf(
   all: readonly Looking[],
   looking: readonly Looking[],
-  { result, open }: { result: TargetAttention; open: TargetAttention },
+  { result, open, lookFrom }: { result: TargetAttention; open: TargetAttention; lookFrom: SelfVerificationParameters["heads"]["lookFrom"] },
 ): Finding[] {
   const best = looking[0] ?? all.toSorted((a, b) => b.density - a.density)[0]!;
-  const side = best.result.density >= best.open.density ? best.result : best.open;
-  const even = side === best.result ? result.even : open.even;
+  const isOpen = lookFrom === "open" || (lookFrom === "either" && best.open.density > best.result.density);
+  const [side, even] = isOpen ? [best.open, open.even] : [best.result, result.even];
+  const from = isOpen ? "from the bracket" : "from the result";
   const interval = side.interval && { ...side.interval, level: 0.95, method: "bootstrap" as const };
   const rest = all.filter((head) => !looking.includes(head));
   return [
@@ -185,7 +127,7 @@ function findingsOf(
       tolerance: { absolute: 1, relative: 0 },
       published: PAPER.looking,
     }),
-    numberFinding("heads.attention_max", `attention to the target of the head that looks back most, ${best.layer}.${best.head}`, {
+    numberFinding("heads.attention_max", `attention ${from} to the target of the head that looks back most, ${best.layer}.${best.head}`, {
       value: side.density,
       unit: "share",
       n: result.cases,
@@ -195,10 +137,12 @@ function findingsOf(
         { name: "attention spread evenly", value: even.density },
       ],
       tolerance: { absolute: 0.005, relative: 0.01 },
+      note: `the most of ${all.length} heads, on the cases by which it was chosen`,
     }),
     numberFinding("heads.induction_mean", "mean induction score of the heads that look back, on random tokens that repeat", {
       value: looking.length === 0 ? null : mean(looking.map(({ induction }) => induction)),
       unit: "share",
+      ...(looking.length === 0 && { note: "no head looks back" }),
       controls: rest.length === 0 ? [] : [{ name: "all other heads", value: mean(rest.map(({ induction }) => induction)) }],
       tolerance: { absolute: 0.01, relative: 0.02 },
     }),

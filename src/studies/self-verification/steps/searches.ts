@@ -32,6 +32,7 @@ export const searchesStep: Step<SelfVerificationParameters> = {
       tokens,
       asked: asked.length,
       target: prompt.task.target,
+      numbers: prompt.task.numbers,
     }));
     const steps = written.flatMap((one, search) => stepsOf(one, search, words, tokenizer));
     const state: SearchesState = { searches, steps, words, stopTokens };
