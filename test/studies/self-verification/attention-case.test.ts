@@ -11,7 +11,7 @@ const encode = (text: string): number[] => tokenizer.encode(text, { addSpecialTo
 
 /** The case of a task whose search restates it and makes one attempt, and what stands in front of and at each key, in digits. */
 function caseOf(numbers: readonly number[], target: number) {
-  const [{ text }] = formatNamed(format, { rows: [{ numbers, target }] }).prompts(1, 1) as [{ text: string }];
+  const { text } = formatNamed(format, { rows: [{ numbers, target }] }).prompts(1, 1)[0]!;
   const restated = `We have the numbers ${numbers.join(", ")}. We need to make an equation that equals ${target}. Let's try different combinations:\n- 1 + 2 = `;
   const asked = encode(text);
   const tokens = [...asked, ...encode(`${restated}${target}`)];
@@ -37,7 +37,7 @@ test("the other numbers are those of the task alone: no digit of the target, non
 });
 
 test("a target that what was asked does not mention is refused", () => {
-  const [{ text }] = formatNamed(format, { rows: [{ numbers: [11, 5, 68], target: 62 }] }).prompts(1, 1) as [{ text: string }];
+  const { text } = formatNamed(format, { rows: [{ numbers: [11, 5, 68], target: 62 }] }).prompts(1, 1)[0]!;
   const tokens = encode(text);
   const searches = { searches: [{ tokens, asked: tokens.length, target: 99, numbers: [11] }], words: { open: 7, valid: 8, invalid: 9 } };
   expect(() => attentionCase({ tokenizer, format }, searches, { search: 0, tokens })).toThrow("does not mention its target 99");

@@ -108,37 +108,24 @@ function join(
   });
 }
 
-function findingsOf(
-  all: readonly Looking[],
-  looking: readonly Looking[],
-  { result, open, lookFrom }: { result: TargetAttention; open: TargetAttention; lookFrom: SelfVerificationParameters["heads"]["lookFrom"] },
-): Finding[] {
+interface Measured {
+  readonly result: TargetAttention;
+  readonly open: TargetAttention;
+  readonly lookFrom: SelfVerificationParameters["heads"]["lookFrom"];
+}
+
+function findingsOf(all: readonly Looking[], looking: readonly Looking[], measured: Measured): Finding[] {
   const best = looking[0] ?? all.toSorted((a, b) => b.density - a.density)[0]!;
-  const isOpen = lookFrom === "open" || (lookFrom === "either" && best.open.density > best.result.density);
-  const [side, even] = isOpen ? [best.open, open.even] : [best.result, result.even];
-  const from = isOpen ? "from the bracket" : "from the result";
-  const interval = side.interval && { ...side.interval, level: 0.95, method: "bootstrap" as const };
   const rest = all.filter((head) => !looking.includes(head));
   return [
     numberFinding("heads.looking", "heads that look back at the target above the threshold", {
       value: looking.length,
       unit: "heads",
-      n: result.cases,
+      n: measured.result.cases,
       tolerance: { absolute: 1, relative: 0 },
       published: PAPER.looking,
     }),
-    numberFinding("heads.attention_max", `attention ${from} to the target of the head that looks back most, ${best.layer}.${best.head}`, {
-      value: side.density,
-      unit: "share",
-      n: result.cases,
-      ...(interval && { interval }),
-      controls: [
-        { name: "the same head to the task's other numbers", value: side.controls["others"]?.density ?? 0 },
-        { name: "attention spread evenly", value: even.density },
-      ],
-      tolerance: { absolute: 0.005, relative: 0.01 },
-      note: `the most of ${all.length} heads, on the cases by which it was chosen`,
-    }),
+    attentionFinding(best, measured, all.length),
     numberFinding("heads.induction_mean", "mean induction score of the heads that look back, on random tokens that repeat", {
       value: looking.length === 0 ? null : mean(looking.map(({ induction }) => induction)),
       unit: "share",
@@ -147,6 +134,26 @@ function findingsOf(
       tolerance: { absolute: 0.01, relative: 0.02 },
     }),
   ];
+}
+
+/** The attention of the head that looks back most, from the position that heads are judged from. */
+function attentionFinding(best: Looking, { result, open, lookFrom }: Measured, heads: number): Finding {
+  const isOpen = lookFrom === "open" || (lookFrom === "either" && best.open.density > best.result.density);
+  const [side, even, from] = isOpen ? [best.open, open.even, "bracket"] : [best.result, result.even, "result"];
+  const title = `attention from the ${from} to the target of the head that looks back most, ${best.layer}.${best.head}`;
+  const interval = side.interval && { ...side.interval, level: 0.95, method: "bootstrap" as const };
+  return numberFinding("heads.attention_max", title, {
+    value: side.density,
+    unit: "share",
+    n: result.cases,
+    ...(interval && { interval }),
+    controls: [
+      { name: "the same head to the task's other numbers", value: side.controls["others"]?.density ?? 0 },
+      { name: "attention spread evenly", value: even.density },
+    ],
+    tolerance: { absolute: 0.005, relative: 0.01 },
+    note: `the most of ${heads} heads, on the cases by which it was chosen`,
+  });
 }
 
 function tableFrom(all: readonly Looking[], looking: ReadonlySet<Looking>): Table {
