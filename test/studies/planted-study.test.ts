@@ -139,6 +139,15 @@ describe("probes", () => {
     for (const layer of readable) expect(ofStream(layer)["random_projections"]).toBeLessThan(0.85);
   });
 
+  test("are compared over places and moments by one method", () => {
+    const methods = new Map<string, Set<string>>();
+    for (const { site, moment, method } of rowsOf<ProbeRow & { readonly method: string }>(run, "probe", "probes"))
+      methods.set(`${site} ${moment}`, new Set([...(methods.get(`${site} ${moment}`) ?? []), method]));
+    for (const [place, found] of methods)
+      expect([place, [...found]]).toEqual([place, place === "resid_post open" ? ["softmax_adamw", "logistic"] : ["logistic"]]);
+    expect(methods.size).toBe(6);
+  });
+
   test("read nothing before the bracket, in any layer", () => {
     const earlier = rowsOf<ProbeRow>(run, "probe", "probes").filter((row) => row.moment !== "open");
     expect(new Set(earlier.map((row) => row.moment))).toEqual(new Set(["start", "equals", "lastDigit"]));

@@ -7,14 +7,15 @@ import type { Figure } from "../../store/step-output.js";
 import { tableOf, type Table } from "../../store/table.js";
 import type { Probed } from "./probed.js";
 
-/** One row a place, moment and layer. */
+/** One row a place, moment, method and layer; controls are of logistic probes of the stream at the bracket. */
 export function siteTable(sites: readonly Probed[], controls: readonly LayerControls[]): Table {
-  const rows = sites.flatMap(({ site, moment, probes }) =>
+  const rows = sites.flatMap(({ site, moment, method, probes }) =>
     probes.map(({ layer, test, train }) => {
       const control = site === "resid_post" && moment === "open" ? controls[layer] : undefined;
       return {
         site,
         moment,
+        method,
         layer,
         accuracy: test.accuracy,
         balanced_accuracy: test.balancedAccuracy,
@@ -25,6 +26,7 @@ export function siteTable(sites: readonly Probed[], controls: readonly LayerCont
         shuffled: control?.shuffled.balancedAccuracy ?? null,
         random_projections: control?.randomProjections.balancedAccuracy ?? null,
         examples: test.examples,
+        searches: test.groups,
       };
     }),
   );
@@ -38,6 +40,7 @@ export function siteTable(sites: readonly Probed[], controls: readonly LayerCont
     [
       { name: "site", type: "text" },
       { name: "moment", type: "text" },
+      { name: "method", type: "text" },
       { name: "layer", type: "int" },
       share("accuracy"),
       share("balanced_accuracy"),
@@ -48,6 +51,7 @@ export function siteTable(sites: readonly Probed[], controls: readonly LayerCont
       share("shuffled"),
       share("random_projections"),
       { name: "examples", type: "int" },
+      { name: "searches", type: "int" },
     ],
     rows,
   );
@@ -79,7 +83,7 @@ export function layerFigure(sites: readonly Probed[]): Figure {
   return {
     name: "probe_by_layer",
     title: "Balanced accuracy of the probes by layer",
-    caption: "At the bracket in front of the verdict, on searches that nothing was fitted to. 0.5 is chance.",
+    caption: "Logistic probes at the bracket in front of the verdict, on searches that nothing was fitted to. 0.5 is chance.",
     svg: curveSvg(series, { title: "probes by layer", xLabel: "layer", yLabel: "balanced accuracy" }),
     table: "probes",
   };
@@ -91,7 +95,7 @@ export function momentFigure(moments: readonly Probed[]): Figure {
   return {
     name: "probe_by_moment",
     title: "How early the verdict can be read",
-    caption: "AUROC minus 0.5 of probes of the residual stream at earlier tokens of the attempt: 0 is chance, 0.5 is perfect.",
+    caption: "AUROC minus 0.5 of logistic probes of the residual stream at earlier tokens of the attempt: 0 is chance, 0.5 is perfect.",
     svg: heatMapSvg(
       [{ values: moments.map(({ probes }) => probes.map(({ test }) => (test.auroc === undefined ? undefined : test.auroc - 0.5))) }],
       {

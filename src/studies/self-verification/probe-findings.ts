@@ -1,9 +1,9 @@
 /** @file What probes found, as findings. */
-import type { LayerControls } from "../../analyses/probes/controls.js";
+import type { ControlReport, LayerControls } from "../../analyses/probes/controls.js";
 import type { LayerProbe } from "../../analyses/probes/request.js";
 import type { Tensor } from "../../base/tensor.js";
 import { dot } from "../../base/vectors.js";
-import type { Finding } from "../../store/finding.js";
+import type { Finding, FindingInterval } from "../../store/finding.js";
 import { numberFinding } from "../finding-of.js";
 import { MOMENTS } from "./judged.js";
 import { PAPER } from "./paper.js";
@@ -16,16 +16,22 @@ export function layerFindings({ probes }: Probed, controls: readonly LayerContro
     return numberFinding(`probe.resid_post.${layer}.balanced_accuracy`, `held-out balanced accuracy of the probe behind block ${layer}`, {
       value: test.balancedAccuracy,
       unit: "share",
-      n: test.examples,
+      n: test.groups,
       tolerance: { absolute: 0.01, relative: 0 },
       controls: [
-        { name: "labels shuffled", value: shuffled.balancedAccuracy },
-        { name: "random projections", value: randomProjections.balancedAccuracy },
+        { name: "labels shuffled, logistic", value: shuffled.balancedAccuracy, interval: rangeOf(shuffled) },
+        { name: "random projections, logistic", value: randomProjections.balancedAccuracy, interval: rangeOf(randomProjections) },
         { name: "always the commoner verdict", value: majority.balancedAccuracy },
       ],
-      ...(layer === probes.length - 1 && { note: PAPER.probe }),
+      note: `${test.examples} judgements of ${test.groups} searches${layer === probes.length - 1 ? `. ${PAPER.probe}` : ""}`,
     });
   });
+}
+
+/** The least and the most of the draws of a control. */
+function rangeOf({ draws }: ControlReport): FindingInterval {
+  const values = draws.map(({ balancedAccuracy }) => balancedAccuracy);
+  return { low: Math.min(...values), high: Math.max(...values), level: 1, method: "range" };
 }
 
 /** How early the verdict can be read. */
@@ -36,10 +42,10 @@ export function momentFindings(moments: readonly Probed[]): Finding[] {
     return numberFinding(`probe.moment.${moment}.auroc`, `best held-out AUROC over layers at the ${meaning}`, {
       value: best.test.auroc ?? null,
       unit: "AUROC",
-      n: best.test.examples,
+      n: best.test.groups,
       tolerance: { absolute: 0.02, relative: 0 },
       ...(best.test.aurocInterval && { interval: { ...best.test.aurocInterval, level: 0.95, method: "bootstrap" as const } }),
-      note: `layer ${best.layer}, chosen on the same examples: with ${probes.length} layers to choose from it is a little too good`,
+      note: `layer ${best.layer}, the best of ${probes.length} on these ${best.test.examples} judgements of ${best.test.groups} searches: the choice makes it too good, and the interval does not know of it`,
     });
   });
 }
@@ -50,18 +56,24 @@ function bestOf(probes: readonly LayerProbe[]): LayerProbe {
 
 /** The head whose output says most. */
 export function headFinding(heads: readonly (readonly LayerProbe[])[]): Finding {
-  const all = heads.flatMap((layer, index) => layer.map((probe, head) => ({ index, head, auroc: probe.test.auroc ?? 0 })));
+  const all = heads.flatMap((layer, index) =>
+    layer.map((probe, head) => ({ index, head, auroc: probe.test.auroc ?? 0, groups: probe.test.groups })),
+  );
   const best = all.toSorted((a, b) => b.auroc - a.auroc)[0]!;
   return numberFinding("probe.heads.auroc_best", "best held-out AUROC of a probe of one head's output", {
     value: best.auroc,
     unit: "AUROC",
+    n: best.groups,
     tolerance: { absolute: 0.02, relative: 0 },
-    note: `head ${best.head} of layer ${best.index}, the best of ${all.length} in ${heads.length} layers`,
+    note: `head ${best.head} of layer ${best.index}, the best of ${all.length} in ${heads.length} layers on these searches: the choice makes it too good`,
   });
 }
 
-/** How nearly opposite the two classes' rows are. */
-export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor<Float32Array>): Finding {
+/**
+ * How nearly opposite the two classes' rows are. Both begin at random, of length 1 or so, and fitting adds to one what it takes from the other: with a step of
+ * length s the cosine is about −s² / (1 + s²).
+ */
+export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor<Float32Array>, isFitted: boolean): Finding {
   const row = (layer: number, label: number): Float32Array => data.subarray((layer * 2 + label) * width, (layer * 2 + label + 1) * width);
   const last = layers - 1;
   const [a, b] = [row(last, 0), row(last, 1)];
@@ -70,5 +82,6 @@ export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor
     unit: "cosine",
     tolerance: { absolute: 0.02, relative: 0 },
     published: PAPER.classCosine,
+    ...(isFitted && { note: "1 plus the cosine is about the share of a row's squared length that is left of its random start" }),
   });
 }

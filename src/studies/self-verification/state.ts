@@ -45,6 +45,8 @@ export interface ProbeState {
   readonly used: readonly number[];
   /** Of those, by their place in `used`, the ones that nothing was fitted to. */
   readonly test: readonly number[];
+  /** AUROC of the probe of each layer on those; empty where the probe is from a file. */
+  readonly aurocs: readonly (number | null)[];
   /** AUROC of the probe of each head, in layer order; null where there is none. */
   readonly heads: readonly (number | null)[];
   /** Mean length of the stream at judgements, by layer. */

@@ -27,7 +27,7 @@ export const probeStep: Step<SelfVerificationParameters> = {
   name: "probe",
   title: "Linear probes for the verdict to come",
   about:
-    "A linear classifier without bias is fitted to each layer's activations at the bracket, all layers together, to tell the verdicts apart; searches are divided into sides as wholes. Beside it: the same fit to shuffled labels and to random projections, other seeds, other places (attention, MLP, single heads) and earlier moments of the attempt.",
+    "A linear classifier without bias is fitted to each layer's activations at the bracket, all layers together, to tell the verdicts apart; searches are divided into sides as wholes. Places (stream, attention, MLP, single heads) and moments of the attempt are compared by logistic regression, which has a bias and one answer; so are shuffled labels and random projections. Beside it other seeds and sides.",
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const used = stepsToProbe(searches, { most: context.parameters.probe.most, bothVerdicts: context.parameters.searches.bothVerdicts });
@@ -35,8 +35,8 @@ export const probeStep: Step<SelfVerificationParameters> = {
     const work = { context, steps, searches };
     const streams = await streamsOf(work);
     const main = fitMain(work, streams);
-    const sites = [main, ...SITES.slice(1).map((site) => fitSite(work, streams, site))];
-    const moments = [...(await earlierMoments(work)), { ...main, moment: "open" as const }];
+    const sites = SITES.map((site) => fitSite(work, streams, site));
+    const moments = [...(await earlierMoments(work)), sites[0]!];
     const heads = await headProbes(work);
     const controls = controlsOf(work, streams.get("resid_post")!);
     const given = context.parameters.probe.file;
@@ -45,14 +45,21 @@ export const probeStep: Step<SelfVerificationParameters> = {
     const state: ProbeState = {
       used,
       test: testOf(work, streams.get("resid_post")!),
+      aurocs: given === null ? main.probes.map(({ test }) => test.auroc ?? null) : [],
       heads: heads.flat().map(({ test }) => test.auroc ?? null),
       norms: normsOf(streams.get("resid_post")!),
     };
     return {
-      findings: [...layerFindings(main, controls), ...seeds, ...momentFindings(moments), headFinding(heads), cosineFinding(weights)],
+      findings: [
+        ...layerFindings(main, controls),
+        ...seeds,
+        ...momentFindings(moments),
+        headFinding(heads),
+        cosineFinding(weights, given === null),
+      ],
       state: state as unknown as JsonObject,
       tensors: { probe: weights },
-      tables: [siteTable([...sites, ...moments.slice(0, -1)], controls), headTable(heads)],
+      tables: [siteTable([main, ...sites, ...moments.slice(0, -1)], controls), headTable(heads)],
       figures: [layerFigure(sites), momentFigure(moments), headFigure(heads)],
       notes: given === null ? [] : [`Later steps use the probe of ${given}; what is said of accuracy is of the one that was fitted here.`],
     };
@@ -108,18 +115,23 @@ function methodOf({ context }: Work): ProbeMethod {
 
 function fitMain(work: Work, streams: ReadonlyMap<string, Tensor<Float32Array>>): Probed {
   const { layers } = fitProbe(requestOf(work, streams.get("resid_post")!, methodOf(work)));
-  return { site: "resid_post", moment: "open", probes: layers };
+  return { site: "resid_post", moment: "open", method: "softmax_adamw", probes: layers };
 }
 
 function fitSite(work: Work, streams: ReadonlyMap<string, Tensor<Float32Array>>, site: string): Probed {
-  return { site, moment: "open", probes: fitProbe(requestOf(work, streams.get(site)!, { kind: "logistic" })).layers };
+  return { site, moment: "open", method: "logistic", probes: fitProbe(requestOf(work, streams.get(site)!, { kind: "logistic" })).layers };
 }
 
 async function earlierMoments(work: Work): Promise<Probed[]> {
   const found: Probed[] = [];
   for (const [moment] of MOMENTS.slice(0, -1)) {
     const examples = await layersAt(work, "resid_post", moment);
-    found.push({ site: "resid_post", moment, probes: fitProbe(requestOf(work, examples, { kind: "logistic" })).layers });
+    found.push({
+      site: "resid_post",
+      moment,
+      method: "logistic",
+      probes: fitProbe(requestOf(work, examples, { kind: "logistic" })).layers,
+    });
   }
   return found;
 }
