@@ -1,5 +1,6 @@
 /** @file Findings in the forms that steps mostly have: shares of cases or of judgements, means, and numbers alone, with intervals that fit them. */
-import { bootstrapInterval } from "../base/bootstrap.js";
+import { bootstrapInterval, type Interval } from "../base/bootstrap.js";
+import { bootstrapOverGroups } from "../base/group-bootstrap.js";
 import { mean } from "../base/statistics.js";
 import { wilson } from "../base/wilson.js";
 import type { Finding, FindingInterval } from "../store/finding.js";
@@ -23,7 +24,7 @@ export function shareFinding(
 }
 
 /** Judgements, some of one search: for each, whether it is counted, and its search. */
-export interface GroupedCases {
+interface GroupedCases {
   readonly hits: readonly boolean[];
   readonly groups: readonly number[];
   /** Of the interval. */
@@ -37,15 +38,15 @@ export interface GroupedCases {
  */
 export function groupedShareFinding(id: string, title: string, { hits, groups, seed, ...rest }: GroupedCases & Rest): Finding {
   if (hits.length === 0) return { id, title, value: null, unit: "share", n: 0, tolerance: COUNTED, ...rest, note: NO_CASE };
-  const counts = countsOf(hits, groups);
-  const interval = groupedInterval(counts, seed);
-  const whole = `${hits.length} judgements of ${counts.length} searches, which the interval takes whole`;
+  const searches = new Set(groups).size;
+  const interval = groupedInterval(hits, groups, seed);
+  const whole = `${hits.length} judgements of ${searches} searches, which the interval takes whole`;
   return {
     id,
     title,
-    value: shareOf(counts),
+    value: hits.filter(Boolean).length / hits.length,
     unit: "share",
-    n: counts.length,
+    n: searches,
     ...(interval && { interval }),
     tolerance: COUNTED,
     ...rest,
@@ -53,34 +54,23 @@ export function groupedShareFinding(id: string, title: string, { hits, groups, s
   };
 }
 
-/** Judgements of one search, and how many of them are counted. */
-interface Counts {
-  all: number;
-  hits: number;
+function groupedInterval(hits: readonly boolean[], groups: readonly number[], seed: number): FindingInterval | undefined {
+  const searches = new Set(groups).size;
+  if (new Set(hits).size === 1) return wilsonInterval(hits[0] ? searches : 0, searches);
+  const share = (weights: Float64Array): number => {
+    let [counted, all] = [0, 0];
+    for (const [i, weight] of weights.entries()) {
+      all += weight;
+      if (hits[i]) counted += weight;
+    }
+    return counted / all;
+  };
+  return bootstrapped(bootstrapOverGroups(groups, share, { seed })).interval;
 }
 
-function countsOf(hits: readonly boolean[], groups: readonly number[]): Counts[] {
-  const found = new Map<number, Counts>();
-  for (const [i, isHit] of hits.entries()) {
-    const counts = found.get(groups[i]!) ?? { all: 0, hits: 0 };
-    counts.all++;
-    if (isHit) counts.hits++;
-    found.set(groups[i]!, counts);
-  }
-  return [...found.values()];
-}
-
-function shareOf(counts: readonly Counts[]): number {
-  const [hits, all] = counts.reduce((sums, one) => [sums[0] + one.hits, sums[1] + one.all], [0, 0]);
-  return hits / all;
-}
-
-function groupedInterval(counts: readonly Counts[], seed: number): FindingInterval | undefined {
-  const share = shareOf(counts);
-  if (share === 0 || share === 1) return wilsonInterval(share * counts.length, counts.length);
-  const statistic = (drawn: Float64Array): number => shareOf(Array.from(drawn, (group) => counts[group]!));
-  const found = bootstrapInterval([...counts.keys()], { seed, statistic });
-  return found && { ...found, level: 0.95, method: "bootstrap" };
+/** A bootstrap interval of 95 % as a finding has it; none where all resamples gave the same, which does not mean that nothing is uncertain. */
+export function bootstrapped(found: Interval | undefined): { readonly interval?: FindingInterval } {
+  return found && found.low < found.high ? { interval: { ...found, level: 0.95, method: "bootstrap" } } : {};
 }
 
 function wilsonInterval(hits: number, n: number): FindingInterval {
@@ -96,9 +86,7 @@ export function meanFinding(
 ): Finding {
   const n = values.length;
   if (n === 0) return { id, title, value: null, unit, n, tolerance: MEASURED, ...rest, note: NO_CASE };
-  const found = bootstrapInterval(values, { seed });
-  const interval: FindingInterval | undefined = found && { ...found, level: 0.95, method: "bootstrap" };
-  return { id, title, value: mean(values), unit, n, ...(interval && { interval }), tolerance: MEASURED, ...rest };
+  return { id, title, value: mean(values), unit, n, ...bootstrapped(bootstrapInterval(values, { seed })), tolerance: MEASURED, ...rest };
 }
 
 /** A number alone. */

@@ -119,6 +119,8 @@ describe("probes", () => {
   test.each(readable)("are perfect behind block %i", (layer) => {
     expect(ofStream(layer)).toMatchObject({ balanced_accuracy: 1, auroc: 1 });
     expect(valueOf(run, `probe.resid_post.${layer}.balanced_accuracy`)).toBe(1);
+    // All resamples of a perfect probe are perfect, which is no reason to be sure.
+    expect(findingOf(run, `probe.resid_post.${layer}.balanced_accuracy`).interval).toBeUndefined();
   });
 
   test.each(unreadable)("are at chance behind block %i", (layer) => {
@@ -126,6 +128,10 @@ describe("probes", () => {
     expect(low).toBeLessThan(0.5);
     expect(high).toBeGreaterThan(0.5);
     expect(Math.abs(share! - 0.5)).toBeLessThan(0.2);
+    const { interval, n } = findingOf(run, `probe.resid_post.${layer}.balanced_accuracy`);
+    expect(interval!.low).toBeLessThan(share);
+    expect(interval!.high).toBeGreaterThan(share);
+    expect(n).toBe(8);
   });
 
   test("of shuffled labels are at chance in each layer", () => {

@@ -1,7 +1,8 @@
 /** @file How well a probe does on a side of the examples. */
 import { weightedAuroc, type WeightedAuroc } from "../../base/auroc.js";
-import { bootstrapInterval, type Interval, type IntervalOptions, type Statistic } from "../../base/bootstrap.js";
+import type { Interval, IntervalOptions } from "../../base/bootstrap.js";
 import { calibrationOf, type ScoredItems } from "../../base/calibration.js";
+import { bootstrapOverGroups } from "../../base/group-bootstrap.js";
 import { logSumExp } from "../../base/log-sum-exp.js";
 import { hasProbabilities, scoresOfOne } from "./apply.js";
 import { activationsOf, type Examples } from "./examples.js";
@@ -32,7 +33,7 @@ export function reportOn(side: ScoredSide): SideReport {
     examples: side.labels.length,
     groups: new Set(side.groups).size,
     accuracy: right.reduce((sum, one) => sum + one, 0) / right.length,
-    balancedAccuracy: balanced(side, right),
+    balancedAccuracy: balanced(side, right, new Float64Array(right.length).fill(1)),
   };
   return area === undefined ? report : { ...report, auroc: area };
 }
@@ -41,36 +42,20 @@ export function reportOn(side: ScoredSide): SideReport {
 export function reportOnTest(side: ScoredSide, probe: Probe, options: IntervalOptions | undefined): TestReport {
   const areas = aurocsOf(side);
   const right = isRight(side);
-  const accuracy = options && intervalOverGroups(side, options, (weights) => shareOf(right, weights));
-  const area = options && intervalOverGroups(side, options, (weights) => meanOf(areas.map((each) => each(weights))));
+  const intervalOf = (statistic: (weights: Float64Array) => number | undefined): Interval | undefined =>
+    options && bootstrapOverGroups(side.groups, statistic, options);
+  const accuracy = intervalOf((weights) => shareOf(right, weights));
+  const balancedAccuracy = intervalOf((weights) => balanced(side, right, weights));
+  const area = intervalOf((weights) => meanOf(areas.map((each) => each(weights))));
   const { temperature = 1 } = probe;
   return {
     ...reportOn(side),
     ...(accuracy && { accuracyInterval: accuracy }),
+    ...(balancedAccuracy && { balancedAccuracyInterval: balancedAccuracy }),
     ...(area && { aurocInterval: area }),
     classAuroc: areas.map((each) => each(new Float64Array(right.length).fill(1))),
     ...(hasProbabilities(probe) && { calibration: calibrationOf(side, { temperature }) }),
   };
-}
-
-/** The interval of a statistic of weighted examples, where an example weighs as often as its group was drawn. */
-function intervalOverGroups(
-  { groups }: ScoredSide,
-  options: IntervalOptions,
-  statistic: (weights: Float64Array) => number | undefined,
-): Interval | undefined {
-  const ids = [...new Set(groups)];
-  const numbers = new Map(ids.map((id, number) => [id, number]));
-  const ofExample = Int32Array.from(groups, (id) => numbers.get(id)!);
-  const times = new Float64Array(ids.length);
-  const weights = new Float64Array(groups.length);
-  const ofDrawn: Statistic = (drawn) => {
-    times.fill(0);
-    for (const group of drawn) times[group]!++;
-    for (const [i, group] of ofExample.entries()) weights[i] = times[group]!;
-    return statistic(weights);
-  };
-  return bootstrapInterval([...ids.keys()], { ...options, statistic: ofDrawn });
 }
 
 /**
@@ -98,11 +83,11 @@ function isRight({ scores, labels, classes }: ScoredSide): Float64Array {
   });
 }
 
-function balanced({ labels, classes }: ScoredSide, right: Float64Array): number {
+function balanced({ labels, classes }: ScoredSide, right: Float64Array, weights: Float64Array): number {
   const shares = Array.from({ length: classes }, (_, c) =>
     shareOf(
       right,
-      Float64Array.from(labels, (label) => (label === c ? 1 : 0)),
+      weights.map((weight, i) => (labels[i] === c ? weight : 0)),
     ),
   ).filter((share) => share !== undefined);
   return shares.reduce((sum, share) => sum + share, 0) / shares.length;

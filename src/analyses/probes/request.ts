@@ -100,6 +100,7 @@ export interface SideReport {
 export interface TestReport extends SideReport {
   /** Bootstrap over groups; absent for a single group, and where none were asked for. */
   readonly accuracyInterval?: Interval;
+  readonly balancedAccuracyInterval?: Interval;
   readonly aurocInterval?: Interval;
   /** One class against the rest, for each class. */
   readonly classAuroc: readonly (number | undefined)[];

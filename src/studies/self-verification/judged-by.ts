@@ -1,11 +1,13 @@
 /** @file Directions held against the judgements of searches: how well each layer's tells the verdicts apart. */
 import { collectAt } from "../../analyses/collect.js";
-import { auroc } from "../../base/auroc.js";
+import { weightedAuroc, type WeightedAuroc } from "../../base/auroc.js";
+import type { Interval } from "../../base/bootstrap.js";
 import { must } from "../../base/errors.js";
+import { bootstrapOverGroups } from "../../base/group-bootstrap.js";
 import type { Tensor } from "../../base/tensor.js";
 import { dot } from "../../base/vectors.js";
-import type { Finding } from "../../store/finding.js";
-import { numberFinding } from "../finding-of.js";
+import type { Control, Finding } from "../../store/finding.js";
+import { bootstrapped, numberFinding } from "../finding-of.js";
 import type { StepContext, Subject } from "../study.js";
 import { formatNamed } from "./formats/table.js";
 import type { SelfVerificationParameters } from "./parameters.js";
@@ -18,8 +20,12 @@ type Context = StepContext<SelfVerificationParameters>;
 /** What a set of directions, one a layer, tells of the judgements of searches. */
 export interface Judged {
   readonly labels: readonly (0 | 1)[];
+  /** Searches that the judgements are of. */
+  readonly searches: number;
   /** By layer; undefined where a verdict does not occur or there is no direction. */
   readonly aurocs: readonly (number | undefined)[];
+  /** By layer, drawing searches whole. */
+  readonly intervals: readonly (Interval | undefined)[];
 }
 
 /** The row of `this` minus the row of `not`, by layer. */
@@ -32,7 +38,7 @@ export function leads(probe: Tensor): Float32Array[] {
 
 /** Holds directions against the judgements of searches of a model. */
 export async function judgedBy(
-  { parameters, signal }: Context,
+  { parameters, signal, random }: Context,
   { model, tokenizer }: Subject,
   { written, vectors }: { readonly written: readonly Written[]; readonly vectors: readonly (Float32Array | undefined)[] },
 ): Promise<Judged> {
@@ -41,45 +47,68 @@ export async function judgedBy(
     findTimeSteps(tokens, words, { from: asked.length, tokenizer }).map((step) => ({ row, ...step })),
   );
   const labels = steps.map(({ label }) => label);
-  if (steps.length === 0) return { labels, aurocs: [] };
+  if (steps.length === 0) return { labels, searches: 0, aurocs: [], intervals: [] };
   const rows = written.map(({ tokens }) => tokens);
   const sites = steps.map(({ row, open }) => ({ row, position: open }));
   const values = await collectAt(model, { rows, sites, read: ["resid_post.*"] }, { signal });
-  const aurocs = vectors.map((vector, layer) =>
-    vector ? aurocOf(must(values[`resid_post.${layer}`], "the stream"), vector, labels) : undefined,
+  const groups = steps.map(({ row }) => row);
+  const seed = Math.floor(random("intervals")() * 2 ** 31);
+  const areas = vectors.map((vector, layer) =>
+    vector ? areaOf(must(values[`resid_post.${layer}`], "the stream"), vector, labels) : undefined,
   );
-  return { labels, aurocs };
+  return {
+    labels,
+    searches: new Set(groups).size,
+    aurocs: areas.map((area) => area?.(new Float64Array(labels.length).fill(1))),
+    intervals: areas.map((area) => area && bootstrapOverGroups(groups, area, { seed })),
+  };
 }
 
-function aurocOf({ data }: Tensor<Float32Array>, vector: Float32Array, labels: readonly (0 | 1)[]): number | undefined {
-  if (new Set(labels).size < 2) return undefined;
+function areaOf({ data }: Tensor<Float32Array>, vector: Float32Array, labels: readonly (0 | 1)[]): WeightedAuroc {
   const width = vector.length;
   const scores = labels.map((_, i) => dot(vector, data.subarray(i * width, (i + 1) * width)));
-  return auroc(
+  return weightedAuroc(
     scores,
     labels.map((label) => label === 1),
   );
 }
 
-/** The last layer's AUROC, and the best. */
-export function aurocFindings(id: string, what: string, { labels, aurocs }: Judged): Finding[] {
-  const tolerance = { absolute: 0.02, relative: 0 };
-  const known = aurocs.filter((value) => value !== undefined);
-  const note = known.length === 0 ? { note: "both verdicts are needed, and one never came" } : {};
+/** The last layer's AUROC, and the best; `beside` gives the controls of each. */
+export function aurocFindings(
+  id: string,
+  what: string,
+  { labels, searches, aurocs, intervals }: Judged,
+  beside: (read: typeof lastOf) => readonly Control[],
+): Finding[] {
+  const whole = `${labels.length} judgements of ${searches} searches`;
+  const finding = (name: string, title: string, { of, caveat }: { of: typeof lastOf; caveat: string }): Finding => {
+    const value = of(aurocs);
+    return numberFinding(`${id}.${name}`, title, {
+      value: value ?? null,
+      unit: "AUROC",
+      n: searches,
+      ...bootstrapped(value === undefined ? undefined : intervals[aurocs.lastIndexOf(value)]),
+      controls: beside(of),
+      tolerance: { absolute: 0.02, relative: 0 },
+      note: value === undefined ? `${whole}: both verdicts are needed, and one never came` : `${whole}${caveat}`,
+    });
+  };
   return [
-    numberFinding(`${id}.auroc_last`, `AUROC in the last layer of ${what}`, {
-      value: aurocs.at(-1) ?? null,
-      unit: "AUROC",
-      n: labels.length,
-      tolerance,
-      ...note,
-    }),
-    numberFinding(`${id}.auroc_best`, `best AUROC over layers of ${what}`, {
-      value: known.length === 0 ? null : Math.max(...known),
-      unit: "AUROC",
-      n: labels.length,
-      tolerance,
-      ...note,
+    finding("auroc_last", `AUROC in the last layer of ${what}`, { of: lastOf, caveat: "" }),
+    finding("auroc_best", `best AUROC over layers of ${what}`, {
+      of: bestOf,
+      caveat: `; the best of ${aurocs.length} layers on these judgements, which makes it too good`,
     }),
   ];
+}
+
+type Aurocs = readonly (number | null | undefined)[];
+
+function lastOf(aurocs: Aurocs): number | undefined {
+  return aurocs.at(-1) ?? undefined;
+}
+
+function bestOf(aurocs: Aurocs): number | undefined {
+  const known = aurocs.filter((value) => typeof value === "number");
+  return known.length === 0 ? undefined : Math.max(...known);
 }

@@ -4,7 +4,7 @@ import type { LayerProbe } from "../../analyses/probes/request.js";
 import type { Tensor } from "../../base/tensor.js";
 import { dot } from "../../base/vectors.js";
 import type { Finding, FindingInterval } from "../../store/finding.js";
-import { numberFinding } from "../finding-of.js";
+import { bootstrapped, numberFinding } from "../finding-of.js";
 import { MOMENTS } from "./judged.js";
 import { PAPER } from "./paper.js";
 import type { Probed } from "./probed.js";
@@ -17,6 +17,7 @@ export function layerFindings({ probes }: Probed, controls: readonly LayerContro
       value: test.balancedAccuracy,
       unit: "share",
       n: test.groups,
+      ...bootstrapped(test.balancedAccuracyInterval),
       tolerance: { absolute: 0.01, relative: 0 },
       controls: [
         { name: "labels shuffled, logistic", value: shuffled.balancedAccuracy, interval: rangeOf(shuffled) },
@@ -44,7 +45,7 @@ export function momentFindings(moments: readonly Probed[]): Finding[] {
       unit: "AUROC",
       n: best.test.groups,
       tolerance: { absolute: 0.02, relative: 0 },
-      ...(best.test.aurocInterval && { interval: { ...best.test.aurocInterval, level: 0.95, method: "bootstrap" as const } }),
+      ...bootstrapped(best.test.aurocInterval),
       note: `layer ${best.layer}, the best of ${probes.length} on these ${best.test.examples} judgements of ${best.test.groups} searches: the choice makes it too good, and the interval does not know of it`,
     });
   });

@@ -8,7 +8,7 @@ import type { JsonObject } from "../../../formats/json.js";
 import type { Finding } from "../../../store/finding.js";
 import type { Figure } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
-import { numberFinding } from "../../finding-of.js";
+import { bootstrapped, numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import { attentionCase } from "../attention-case.js";
 import { rightAttempts } from "../cases.js";
@@ -141,12 +141,11 @@ function attentionFinding(best: Looking, { result, open, lookFrom }: Measured, h
   const isOpen = lookFrom === "open" || (lookFrom === "either" && best.open.density > best.result.density);
   const [side, even, from] = isOpen ? [best.open, open.even, "bracket"] : [best.result, result.even, "result"];
   const title = `attention from the ${from} to the target of the head that looks back most, ${best.layer}.${best.head}`;
-  const interval = side.interval && { ...side.interval, level: 0.95, method: "bootstrap" as const };
   return numberFinding("heads.attention_max", title, {
     value: side.density,
     unit: "share",
     n: result.cases,
-    ...(interval && { interval }),
+    ...bootstrapped(side.interval),
     controls: [
       { name: "the same head to the task's other numbers", value: side.controls["others"]?.density ?? 0 },
       { name: "attention spread evenly", value: even.density },

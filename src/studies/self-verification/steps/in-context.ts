@@ -6,14 +6,14 @@ import type { Step } from "../../study.js";
 import { formatNamed } from "../formats/table.js";
 import { aurocFindings, judgedBy, leads, type Judged } from "../judged-by.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import type { SearchesState } from "../state.js";
+import type { ProbeState, SearchesState } from "../state.js";
 import { searchLines, writeSearches } from "../write-searches.js";
 
 export const inContextStep: Step<SelfVerificationParameters> = {
   name: "in-context",
   title: "With worked examples in front",
   about:
-    "The same tasks are asked behind worked examples of others, and the probe, fitted to searches without them, is put to the new judgements: does what it reads depend on how the task was asked?",
+    "Other tasks of the same kind are asked behind worked examples, and the probe, fitted to searches without them, is put to the new judgements. Beside it stands what it reads of held-out searches without examples: does that depend on how a task was asked?",
   async run(context) {
     const { inContext } = context.parameters;
     const format = formatNamed(context.parameters.format);
@@ -21,8 +21,8 @@ export const inContextStep: Step<SelfVerificationParameters> = {
     const seed = Math.floor(context.random("tasks")() * 2 ** 31);
     const prompts = format.prompts(inContext.prompts, seed, { examples: inContext.examples });
     const written = await writeSearches(context, { prompts, format, stopTokens });
-    const probe = context.earlier("probe").tensors["probe"]!;
-    const found = await judgedBy(context, context.subject, { written, vectors: leads(probe) });
+    const { tensors, state } = context.earlier<ProbeState>("probe");
+    const found = await judgedBy(context, context.subject, { written, vectors: leads(tensors["probe"]!) });
     if (found.labels.length === 0)
       return { findings: [], skipped: "behind worked examples the model judged nothing", generations: { searches: searchLines(written) } };
     return {
@@ -31,7 +31,10 @@ export const inContextStep: Step<SelfVerificationParameters> = {
           hits: written.filter(({ prompt, response }) => format.judge(prompt.task, response).inFormat).length,
           n: written.length,
         }),
-        ...aurocFindings("in_context", "the probe's lead of `this` behind worked examples", found),
+        ...aurocFindings("in_context", "the probe's lead of `this` behind worked examples", found, (read) => {
+          const value = read(state.aurocs);
+          return value === undefined ? [] : [{ name: "held-out searches without examples", value }];
+        }),
       ],
       tables: [
         tableOf(
@@ -39,8 +42,9 @@ export const inContextStep: Step<SelfVerificationParameters> = {
           [
             { name: "layer", type: "int" },
             { name: "auroc", type: "double", unit: "AUROC" },
+            { name: "without_examples", type: "double", unit: "AUROC" },
           ],
-          found.aurocs.map((value, layer) => ({ layer, auroc: value ?? null })),
+          found.aurocs.map((value, layer) => ({ layer, auroc: value ?? null, without_examples: state.aurocs[layer] ?? null })),
         ),
       ],
       generations: { searches: searchLines(written) },

@@ -98,14 +98,12 @@ function mapFinding({ heldOut, shuffled: control, tested }: Emb2EmbCheck): Findi
 }
 
 function readFindings(directions: readonly Carried[], judged: readonly Judged[]): Finding[] {
-  const found = aurocFindings("transfer", "the carried probe's lead of `this` in the other model", judged[0]!);
-  return found.map((finding, i) => ({
-    ...finding,
-    controls: directions.slice(1).flatMap(({ name }, at) => {
-      const value = valueOf(judged[at + 1]!, i === 0);
+  return aurocFindings("transfer", "the carried probe's lead of `this` in the other model", judged[0]!, (read) =>
+    directions.slice(1).flatMap(({ name }, i) => {
+      const value = read(judged[i + 1]!.aurocs);
       return value === undefined ? [] : [{ name: name.replace("_", " "), value }];
     }),
-  }));
+  );
 }
 
 function tableFrom(directions: readonly Carried[], judged: readonly Judged[]): Table {
@@ -121,13 +119,6 @@ function tableFrom(directions: readonly Carried[], judged: readonly Judged[]): T
       ...Object.fromEntries(directions.map(({ name }, i) => [name, judged[i]!.aurocs[layer] ?? null])),
     })),
   );
-}
-
-/** AUROC in the last layer, or the best; undefined where one verdict never came. */
-function valueOf({ aurocs }: Judged, isLast: boolean): number | undefined {
-  const known = aurocs.filter((value) => value !== undefined);
-  if (isLast || known.length === 0) return aurocs.at(-1);
-  return Math.max(...known);
 }
 
 /** Tokens of the same text, special ones left out. */
