@@ -8,7 +8,7 @@ import { writeSafetensors } from "../../src/formats/safetensors-writer.js";
 import { damagedFiles } from "../../src/store/check-files.js";
 import { readRun, type StoredRun } from "../../src/store/stored-run.js";
 import { runStudy } from "../../src/studies/run-study.js";
-import { judgedBy, leads } from "../../src/studies/self-verification/judged-by.js";
+import { judgedAlong, leads, readJudgements } from "../../src/studies/self-verification/judged-by.js";
 import type { SelfVerificationParameters } from "../../src/studies/self-verification/parameters.js";
 import type { CaseState, SearchesState } from "../../src/studies/self-verification/state.js";
 import { headsStep } from "../../src/studies/self-verification/steps/heads.js";
@@ -206,7 +206,7 @@ test("carried to the same model, the probe tells of its judgements what it tells
     return { prompt: { text: prompt, task: { numbers, target } }, asked, tokens, response, finish } as Written;
   });
   const context = contextBehind(run, subject, run.manifest.parameters as unknown as SelfVerificationParameters);
-  const { aurocs } = await judgedBy(context, subject, { written, vectors: leads(leftBy(run, "probe").tensors["probe"]!) });
+  const { aurocs } = judgedAlong(await readJudgements(context, subject, written), leads(leftBy(run, "probe").tensors["probe"]!));
   expect(aurocs).toHaveLength(LAYERS);
   expect(rowsOf(run, "transfer", "transfer").map((row) => row["carried"])).toEqual(aurocs);
 });

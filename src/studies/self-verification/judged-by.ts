@@ -36,29 +36,44 @@ export function leads(probe: Tensor): Float32Array[] {
   });
 }
 
-/** Holds directions against the judgements of searches of a model. */
-export async function judgedBy(
+/** The judgements of searches, and the stream at each. */
+export interface ReadJudgements {
+  readonly labels: readonly (0 | 1)[];
+  /** The search of each. */
+  readonly groups: readonly number[];
+  /** By address, axes `example, d_model`; nothing where there is no judgement. */
+  readonly streams: Readonly<Record<string, Tensor<Float32Array>>>;
+  /** Of intervals. */
+  readonly seed: number;
+}
+
+/** Reads the stream behind every block at the judgements of searches of a model. */
+export async function readJudgements(
   { parameters, signal, random }: Context,
   { model, tokenizer }: Subject,
-  { written, vectors }: { readonly written: readonly Written[]; readonly vectors: readonly (Float32Array | undefined)[] },
-): Promise<Judged> {
+  written: readonly Written[],
+): Promise<ReadJudgements> {
   const words = wordIds(tokenizer, formatNamed(parameters.format).words);
   const steps = written.flatMap(({ tokens, asked }, row) =>
     findTimeSteps(tokens, words, { from: asked.length, tokenizer }).map((step) => ({ row, ...step })),
   );
-  const labels = steps.map(({ label }) => label);
-  if (steps.length === 0) return { labels, searches: 0, aurocs: [], intervals: [] };
   const rows = written.map(({ tokens }) => tokens);
   const sites = steps.map(({ row, open }) => ({ row, position: open }));
-  const values = await collectAt(model, { rows, sites, read: ["resid_post.*"] }, { signal });
-  const groups = steps.map(({ row }) => row);
+  const streams = steps.length === 0 ? {} : await collectAt(model, { rows, sites, read: ["resid_post.*"] }, { signal });
   const seed = Math.floor(random("intervals")() * 2 ** 31);
+  return { labels: steps.map(({ label }) => label), groups: steps.map(({ row }) => row), streams, seed };
+}
+
+/** Holds directions, one a layer, against judgements. */
+export function judgedAlong({ labels, groups, streams, seed }: ReadJudgements, vectors: readonly (Float32Array | undefined)[]): Judged {
+  const searches = new Set(groups).size;
+  if (labels.length === 0) return { labels, searches, aurocs: [], intervals: [] };
   const areas = vectors.map((vector, layer) =>
-    vector ? areaOf(must(values[`resid_post.${layer}`], "the stream"), vector, labels) : undefined,
+    vector ? areaOf(must(streams[`resid_post.${layer}`], "the stream"), vector, labels) : undefined,
   );
   return {
     labels,
-    searches: new Set(groups).size,
+    searches,
     aurocs: areas.map((area) => area?.(new Float64Array(labels.length).fill(1))),
     intervals: areas.map((area) => area && bootstrapOverGroups(groups, area, { seed })),
   };

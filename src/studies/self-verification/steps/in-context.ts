@@ -4,7 +4,7 @@ import { tableOf } from "../../../store/table.js";
 import { shareFinding } from "../../finding-of.js";
 import type { Step } from "../../study.js";
 import { formatNamed } from "../formats/table.js";
-import { aurocFindings, judgedBy, leads, type Judged } from "../judged-by.js";
+import { aurocFindings, judgedAlong, leads, readJudgements, type Judged } from "../judged-by.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import type { ProbeState, SearchesState } from "../state.js";
 import { searchLines, writeSearches } from "../write-searches.js";
@@ -22,7 +22,7 @@ export const inContextStep: Step<SelfVerificationParameters> = {
     const prompts = format.prompts(inContext.prompts, seed, { examples: inContext.examples });
     const written = await writeSearches(context, { prompts, format, stopTokens });
     const { tensors, state } = context.earlier<ProbeState>("probe");
-    const found = await judgedBy(context, context.subject, { written, vectors: leads(tensors["probe"]!) });
+    const found = judgedAlong(await readJudgements(context, context.subject, written), leads(tensors["probe"]!));
     if (found.labels.length === 0)
       return { findings: [], skipped: "behind worked examples the model judged nothing", generations: { searches: searchLines(written) } };
     return {

@@ -1,31 +1,25 @@
 /** @file Step 12: the probe carried to another model by Emb2Emb, and put to that model's own judgements. */
-import { carry, checkEmb2Emb, fitEmb2Emb, type Emb2Emb, type Emb2EmbCheck, type TokenPair } from "../../../analyses/mechanism/emb2emb.js";
+import type { Emb2EmbCheck } from "../../../analyses/mechanism/emb2emb.js";
 import { judgements } from "../../../analyses/verification/judgements.js";
 import { collectAt } from "../../../analyses/collect.js";
-import { normalNumbers, shuffled } from "../../../base/draws.js";
 import { must } from "../../../base/errors.js";
 import { mean } from "../../../base/statistics.js";
 import type { Tensor } from "../../../base/tensor.js";
 import { dot } from "../../../base/vectors.js";
-import type { Tokenizer } from "../../../formats/tokenizer.js";
 import type { Finding } from "../../../store/finding.js";
 import type { StepOutput } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
-import { numberFinding, shareFinding } from "../../finding-of.js";
+import { groupedShareFinding, numberFinding } from "../../finding-of.js";
 import type { Step, StepContext, Subject } from "../../study.js";
+import { carryOver, sharedTokens, type Carried } from "../carried.js";
 import { formatNamed } from "../formats/table.js";
+import { evenly } from "../judged.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import { findTimeSteps, wordIds } from "../time-steps.js";
 import { searchLines, writeSearches, type Written } from "../write-searches.js";
-import { aurocFindings, judgedBy, leads, type Judged } from "../judged-by.js";
+import { aurocFindings, judgedAlong, readJudgements, type Judged } from "../judged-by.js";
 
 type Context = StepContext<SelfVerificationParameters>;
-
-/** Directions in the other model, one a layer of it. */
-interface Carried {
-  readonly name: string;
-  readonly vectors: readonly Float32Array[];
-}
 
 export const transferStep: Step<SelfVerificationParameters> = {
   name: "transfer",
@@ -39,12 +33,17 @@ export const transferStep: Step<SelfVerificationParameters> = {
   },
 };
 
+/** Shared tokens below which no map is fitted. */
+const LEAST_PAIRS = 10;
+
 async function transferTo(context: Context, other: Subject): Promise<StepOutput> {
   const pairs = sharedTokens(context.subject, other);
+  if (pairs.length < LEAST_PAIRS)
+    return { findings: [], skipped: `the models have ${pairs.length} tokens in common, too few to fit a map on and to test it` };
   const { directions, check } = await carryOver(context, other, pairs);
   const written = await otherSearches(context, other);
-  const judged: Judged[] = [];
-  for (const { vectors } of directions) judged.push(await judgedBy(context, other, { written, vectors }));
+  const read = await readJudgements(context, other, written);
+  const judged = directions.map(({ vectors }) => judgedAlong(read, vectors));
   if (judged[0]!.labels.length === 0)
     return { findings: [], skipped: "the other model judged nothing in its searches", generations: { searches: searchLines(written) } };
   const steered = await steerOther(context, other, { written, directions });
@@ -57,34 +56,6 @@ async function transferTo(context: Context, other: Subject): Promise<StepOutput>
       "AUROC tells a direction from chance only by its distance from 0.5: random directions in a space with few active dimensions spread widely around it.",
     ],
   };
-}
-
-/** The probe's rows through the map, and through that of shuffled pairs; random ones; how well the map carries tokens. */
-async function carryOver(
-  context: Context,
-  other: Subject,
-  pairs: readonly TokenPair[],
-): Promise<{ directions: Carried[]; check: Emb2EmbCheck }> {
-  const { subject, parameters, signal, random } = context;
-  const { ridge } = parameters.transfer;
-  const [from, to] = [subject.weights.unembedding(), other.weights.unembedding()];
-  const map = await fitEmb2Emb(from, to, pairs, { ridge, signal });
-  const mixed = shuffled(
-    pairs.map(([, id]) => id),
-    random("shuffled"),
-  );
-  const mixedPairs = pairs.map(([id], i): TokenPair => [id, mixed[i]!]);
-  const placebo = await fitEmb2Emb(from, to, mixedPairs, { ridge, signal });
-  const check = await checkEmb2Emb(from, to, pairs, { ridge, seed: Math.floor(random("map")() * 2 ** 31), signal });
-  const rows = leads(context.earlier("probe").tensors["probe"]!);
-  const { layers, dModel } = other.model.spec;
-  const draw = random("random");
-  const directions = [
-    { name: "carried", vectors: carriedRows(map, rows, layers.length) },
-    { name: "shuffled_pairs", vectors: carriedRows(placebo, rows, layers.length) },
-    { name: "random", vectors: layers.map(() => Float32Array.from(normalNumbers(dModel, draw))) },
-  ];
-  return { directions, check };
 }
 
 function mapFinding({ heldOut, shuffled: control, tested }: Emb2EmbCheck): Finding {
@@ -121,27 +92,6 @@ function tableFrom(directions: readonly Carried[], judged: readonly Judged[]): T
   );
 }
 
-/** Tokens of the same text, special ones left out. */
-function sharedTokens(a: Subject, b: Subject): TokenPair[] {
-  const idsOf = ({ tokenizer, model }: Subject): Map<string, number> => {
-    const count = Math.min(tokenizer.vocabSize, model.spec.vocab);
-    const ids = Array.from({ length: count }, (_, id) => id).filter((id) => !tokenizer.specialIds.has(id));
-    return new Map(ids.map((id) => [rawText(tokenizer, id), id]));
-  };
-  const other = idsOf(b);
-  return [...idsOf(a)].flatMap(([text, id]) => (other.has(text) ? [[id, other.get(text)!] as const] : []));
-}
-
-function rawText(tokenizer: Tokenizer, id: number): string {
-  return tokenizer.decode([id]) || tokenizer.token(id);
-}
-
-/** The rows in the other model, by its layers: layer l gets the row of the layer of the same relative depth. */
-function carriedRows(map: Emb2Emb, rows: readonly Float32Array[], layers: number): Float32Array[] {
-  const carried = rows.map((row) => Float32Array.from(carry(map, row)));
-  return Array.from({ length: layers }, (_, layer) => carried[Math.min(rows.length - 1, Math.floor((layer / layers) * rows.length))]!);
-}
-
 async function otherSearches(context: Context, other: Subject): Promise<Written[]> {
   const { transfer } = context.parameters;
   const format = formatNamed(context.parameters.format);
@@ -150,40 +100,42 @@ async function otherSearches(context: Context, other: Subject): Promise<Written[
   return writeSearches(context, { prompts, format, stopTokens: [...other.tokenizer.eosIds], subject: other });
 }
 
-/** One step of a mean length along each direction at the layers that are steered, at the other model's `not` judgements. */
+/** Steps as long as the longest of this model's, in mean lengths, along each direction in the upper third of the other model, at its `not` judgements. */
 async function steerOther(
-  { parameters, signal }: Context,
+  { parameters, signal, random }: Context,
   other: Subject,
   { written, directions }: { readonly written: readonly Written[]; readonly directions: readonly Carried[] },
 ): Promise<Finding[]> {
   const words = wordIds(other.tokenizer, formatNamed(parameters.format).words);
-  const rows = written.flatMap(({ tokens, asked }) =>
+  const wrong = written.flatMap(({ tokens, asked }, search) =>
     findTimeSteps(tokens, words, { from: asked.length, tokenizer: other.tokenizer }).flatMap(({ open, label }) =>
-      label === 0 ? [tokens.slice(0, open + 1)] : [],
+      label === 0 ? [{ search, tokens: tokens.slice(0, open + 1) }] : [],
     ),
   );
-  const cases = rows.slice(0, parameters.steer.cases);
+  const chosen = evenly(wrong, parameters.steer.cases).map((index) => wrong[index]!);
+  const cases = chosen.map(({ tokens }) => tokens);
   const strength = Math.max(...parameters.steer.strengths);
-  const flips: number[] = [];
+  const turned: (readonly boolean[])[] = [];
   for (const { vectors } of directions)
-    flips.push(cases.length === 0 ? 0 : await flipped(other, { cases, vectors, strength, words }, signal));
+    turned.push(cases.length === 0 ? [] : await flipped(other, { cases, vectors, strength, words }, signal));
+  const shareOf = (hits: readonly boolean[]): number => hits.filter(Boolean).length / cases.length;
+  const controls = directions.slice(1).map(({ name }, i) => ({ name: name.replace("_", " "), value: shareOf(turned[i + 1]!) }));
   return [
-    shareFinding(
+    groupedShareFinding(
       "transfer.steer.flipped",
-      `the other model's \`not\` judgements that become \`this\` with a step of ${strength} mean lengths along the carried probe`,
+      `the other model's \`not\` judgements that become \`this\` with a step of ${strength} mean lengths along the carried probe behind each block of its upper third`,
       {
-        hits: flips[0]!,
-        n: cases.length,
-        controls:
-          cases.length === 0
-            ? []
-            : directions.slice(1).map(({ name }, i) => ({ name: name.replace("_", " "), value: flips[i + 1]! / cases.length })),
+        hits: turned[0]!,
+        groups: chosen.map(({ search }) => search),
+        seed: Math.floor(random("intervals")() * 2 ** 31),
+        controls: cases.length === 0 ? [] : controls,
         tolerance: { absolute: 0.05, relative: 0 },
       },
     ),
   ];
 }
 
+/** Whether each judgement is `this` with the step. */
 async function flipped(
   { model }: Subject,
   {
@@ -198,7 +150,7 @@ async function flipped(
     words: { valid: number; invalid: number };
   },
   signal: AbortSignal,
-): Promise<number> {
+): Promise<boolean[]> {
   const layers = vectors.map((_, layer) => layer).slice(Math.floor((2 * vectors.length) / 3));
   const sites = cases.map(({ length }, row) => ({ row, position: length - 1 }));
   const streams = await collectAt(model, { rows: cases, sites, read: layers.map((layer) => `resid_post.${layer}`) }, { signal });
@@ -208,7 +160,7 @@ async function flipped(
     return { at: `resid_post.${layer}`, op: "add", vector: Array.from(vector), strength: strength * length, positions: [-1] } as const;
   });
   const found = await judgements(model, { rows: cases, ...words, edits }, { signal });
-  return found.filter(({ top }) => top === words.valid).length;
+  return found.map(({ top }) => top === words.valid);
 }
 
 function meanLength({ data, shape: [examples = 0, width = 0] }: Tensor<Float32Array>): number {
