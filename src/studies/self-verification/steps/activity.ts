@@ -20,7 +20,7 @@ interface Activity extends UnitPlace {
   readonly group: "valid" | "invalid" | "other";
   readonly before: number;
   readonly after: number;
-  /** One value a case: after minus before. */
+  /** One value a case: after minus before; of units near a verdict only. */
   readonly changes: readonly number[];
 }
 
@@ -70,7 +70,8 @@ function activitiesOf(
     Array.from({ length: own.shape[1]! }, (_, unit): Activity => {
       const [was, is] = [columnOf(own, unit), columnOf(after.get(layer)!, unit)];
       const group = good.has(`${layer}.${unit}`) ? "valid" : bad.has(`${layer}.${unit}`) ? "invalid" : "other";
-      return { layer, unit, group, before: mean(was), after: mean(is), changes: is.map((value, i) => value - was[i]!) };
+      const changes = group === "other" ? [] : is.map((value, i) => value - was[i]!);
+      return { layer, unit, group, before: mean(was), after: mean(is), changes };
     }),
   );
 }
@@ -78,6 +79,9 @@ function activitiesOf(
 function columnOf({ data, shape: [examples = 0, width = 0] }: Tensor<Float32Array>, unit: number): number[] {
   return Array.from({ length: examples }, (_, example) => data[example * width + unit]!);
 }
+
+const CHANGE_SIZE =
+  "size of the change of a unit's mean over cases, mean over units; units that are near both verdicts count as near `this`";
 
 function findingsOf(activities: readonly Activity[], seed: number): Finding[] {
   const others = activities.filter(({ group }) => group === "other");
@@ -101,8 +105,9 @@ function findingsOf(activities: readonly Activity[], seed: number): Finding[] {
         value: own.length === 0 ? null : mean(own.map(({ before, after }) => Math.abs(after - before))),
         unit: "activation",
         n: cases,
-        controls: [{ name: "other units of these layers", value: other }],
+        controls: others.length === 0 ? [] : [{ name: "other units of these layers", value: other }],
         tolerance: { absolute: 1e-3, relative: 0.02 },
+        note: own.length === 0 ? "there is no such unit that is not near the other verdict, too" : CHANGE_SIZE,
       }),
     ];
   });

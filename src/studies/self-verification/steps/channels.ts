@@ -68,6 +68,7 @@ export const channelsStep: Step<SelfVerificationParameters> = {
       tables: [tableFrom(all, context.earlier<HeadsState>("heads").state, context.earlier<ProbeState>("probe").state)],
       figures: [figureOf(all)],
       notes: [
+        "Effects are of one head alone, and of the same cases on which heads are switched off later: heads that stand in for each other have small ones, and an order by effect suits these cases a little better than others.",
         "The released score multiplies W_O and W_V element by element along the same coordinate: the diagonal of the matrix, not the matrix. It may score a head against units in front of it.",
         `Verification heads here: ${state.verification.map(({ layer, head }) => `${layer}.${head}`).join(", ") || "none"} (layer.head), the first ${top} by the ${rankBy} score. In the paper: 17.11, 17.14, 17.10.`,
       ],
@@ -109,10 +110,14 @@ function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[
     numberFinding("channels.composition_looking", "mean full score of the heads that look back", {
       value: first.length === 0 ? null : mean(first),
       unit: "share of a direction",
+      n: first.length,
       controls: [
         ...(rest.length === 0 ? [] : [{ name: "all other heads", value: mean(rest) }]),
-        { name: "random directions in place of the units", value: mean(all.map(({ causal }) => causal.baseline)) },
+        ...(own.length === 0
+          ? []
+          : [{ name: "the same heads, random directions in place of the units", value: mean(own.map(({ causal }) => causal.baseline)) }]),
       ],
+      ...(first.length === 0 && { note: "no head looks back and has units behind it" }),
     }),
     numberFinding("channels.agreement", "rank correlation of the released score and the full one, over all heads", {
       value:
@@ -125,7 +130,10 @@ function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[
       unit: "Spearman's rho",
       n: pairs.length,
       tolerance: { absolute: 0.05, relative: 0 },
-      note: "near 0: the diagonal does not stand for the matrix",
+      note:
+        pairs.length < 3
+          ? "fewer than three heads have both"
+          : "1: they rank heads alike; 0: they have nothing in common. The forms differ in three ways: diagonal or matrix, any order of layers or units behind the head only, without the norm or with it",
     }),
     numberFinding("channels.ranked", "heads that look back and are ranked", {
       value: ranked.length,

@@ -12,18 +12,18 @@ export const lensStep: Step<SelfVerificationParameters> = {
   name: "lens",
   title: "What the probe decodes to",
   about:
-    "Each row of the probe is multiplied with every row of the unembedding, with no norm in between: the tokens with the highest products are those that a stream along it would be pushed to say; the lowest are those of its antipode.",
+    "Each row of the probe is multiplied with every row of the unembedding, with no norm in between: the tokens with the highest products are those that a step along it would raise most if the last norm left directions as they are; the lowest are those of its antipode.",
   async run(context) {
     const { words } = context.earlier<SearchesState>("searches").state;
     const probe = context.earlier("probe").tensors["probe"]!;
     const { tokenizer, weights } = context.subject;
     const rows = ([0, 1] as const).flatMap((label) => classVectors(probe, label).map((vector, layer) => ({ label, layer, vector })));
+    const unembedding = weights.unembedding();
     const readings = await vectorLens(
-      weights,
+      { unembedding: () => unembedding },
       rows.map(({ vector }) => vector),
       { top: context.parameters.lens.top, signal: context.signal },
     );
-    const unembedding = weights.unembedding();
     const own = rows.map((row) => ({ ...row, lead: leadOf(row.vector, unembedding, words) }));
     return {
       findings: own
@@ -31,7 +31,7 @@ export const lensStep: Step<SelfVerificationParameters> = {
         .map(({ lead, layer }) => leadFinding(lead, layer)),
       tables: [tableFrom(own, readings, (id) => tokenizer.token(id))],
       notes: [
-        "The paper finds words of success and failure here, in English for valid and in Chinese for invalid; a model with few tokens has no such words to decode to, only the verdicts themselves.",
+        "The paper finds words of success and failure here, in English for valid and in Chinese for invalid; a model whose tokenizer lacks such words has none to decode to, only the verdicts themselves.",
       ],
     };
   },

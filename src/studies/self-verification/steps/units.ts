@@ -68,7 +68,8 @@ export const unitsStep: Step<SelfVerificationParameters> = {
       tables: [unitTable(listed), rankingTable(ranking)],
       figures: [figureOf(listed, chance)],
       notes: [
-        `The paper's cosines for Qwen2.5-3B lie between 0.13 and 0.27 in 2048 dimensions, and about half of its valid units decode to nothing readable. In ${model.spec.dModel} dimensions chance alone is higher.`,
+        `The paper's cosines for Qwen2.5-3B lie between 0.13 and 0.27 in 2048 dimensions, and about half of its valid units decode to nothing readable. What chance gives grows as dimensions get fewer; this model has ${model.spec.dModel}.`,
+        "Random directions are a weak control: value vectors and probes share the few directions in which all streams are large. A unit near the probe is one that would write it, whether it is ever active or not.",
       ],
     };
   },
@@ -120,6 +121,12 @@ function findingsOf(
       interval: { low: chance[0]!, high: chance.at(-1)!, level: 1, method: "range" as const },
     },
   ];
+  // The antipode of a random direction is one, too.
+  const opposite = controls.map(({ name, value, interval: { low, high, ...how } }) => ({
+    name: `${name}, to its antipode`,
+    value: -value,
+    interval: { low: -high, high: -low, ...how },
+  }));
   const tolerance = { absolute: 0.02, relative: 0 };
   const best = (units: readonly NearUnit[]): number | null => units[0]?.cosine ?? null;
   return [
@@ -138,6 +145,7 @@ function findingsOf(
     numberFinding("units.this.cosine_min", "lowest cosine with the row for `this`: units that write its antipode", {
       value: best(pools.antipodes),
       unit: "cosine",
+      controls: opposite,
       tolerance,
     }),
     numberFinding("units.ranking.cosine_last", `cosine of the last of the ${pools.ranking.length} units that heads are ranked by`, {
