@@ -404,6 +404,27 @@ describe("steps by themselves", () => {
       });
   });
 
+  const refusalOf = (change: (response: string, index: number) => string): Promise<unknown> => {
+    const lines = plantedSearches(5, 8).map(({ prompt, response, task }, index) =>
+      JSON.stringify({ prompt, response: change(response, index), ...task }),
+    );
+    const file = join(root, "refused.jsonl");
+    writeFileSync(file, lines.join("\n"));
+    const parameters = { ...context.parameters, searches: { ...context.parameters.searches, file } };
+    return searchesStep.run({ ...context, parameters });
+  };
+
+  test("refuse searches of which none has both verdicts, where only such are probed", async () => {
+    const only = (word: string, response: string): string =>
+      response
+        .split("\n")
+        .filter((line) => line.includes(word))
+        .join("\n");
+    await expect(refusalOf((response, index) => only(index % 2 ? "(not" : "(this", response))).rejects.toThrow(
+      "no search has both verdicts. Instead: ask more with searches.prompts, or check that the model writes the format countdown, or set searches.bothVerdicts to false",
+    );
+  });
+
   test.each([
     ["of one verdict only", / = (\d) \(this works\)\n/g, " = $1 (not $1)\n", "not both verdicts among them"],
     [
@@ -413,12 +434,6 @@ describe("steps by themselves", () => {
       "none calls a result right that is the target",
     ],
   ])("refuse searches %s", async (_, pattern, instead, words) => {
-    const lines = plantedSearches(5, 8).map(({ prompt, response, task }) =>
-      JSON.stringify({ prompt, response: response.replaceAll(pattern, instead), ...task }),
-    );
-    const file = join(root, "refused.jsonl");
-    writeFileSync(file, lines.join("\n"));
-    const parameters = { ...context.parameters, searches: { ...context.parameters.searches, file } };
-    await expect(searchesStep.run({ ...context, parameters })).rejects.toThrow(words);
+    await expect(refusalOf((response) => response.replaceAll(pattern, instead))).rejects.toThrow(words);
   });
 });

@@ -9,6 +9,7 @@ import type { Finding } from "../../../store/finding.js";
 import { rightAttempts } from "../cases.js";
 import { formatNamed } from "../formats/table.js";
 import type { VerificationFormat } from "../format.js";
+import { stepsToProbe } from "../judged.js";
 import type { SelfVerificationParameters } from "../parameters.js";
 import type { SearchesState, SearchState, StepState } from "../state.js";
 import { findTimeSteps, wordIds, type WordIds } from "../time-steps.js";
@@ -36,7 +37,7 @@ export const searchesStep: Step<SelfVerificationParameters> = {
     }));
     const steps = written.flatMap((one, search) => stepsOf(one, search, words, tokenizer));
     const state: SearchesState = { searches, steps, words, stopTokens };
-    checkJudgements(state, format);
+    checkJudgements(state, format, context.parameters);
     return {
       findings: findingsOf({ written, steps, format }, Math.floor(context.random("intervals")() * 2 ** 31)),
       state: state as unknown as JsonObject,
@@ -48,12 +49,18 @@ export const searchesStep: Step<SelfVerificationParameters> = {
 };
 
 /** Refuses searches that later steps could do nothing with, before they begin. */
-function checkJudgements(state: SearchesState, { name }: VerificationFormat): void {
+function checkJudgements(
+  state: SearchesState,
+  { name }: VerificationFormat,
+  { probe, searches: { bothVerdicts } }: SelfVerificationParameters,
+): void {
   const { searches, steps } = state;
   const what = `cannot study the judgements of ${searches.length} searches`;
   const instead = `ask more with searches.prompts, or check that the model writes the format ${name}`;
   if (new Set(steps.map(({ label }) => label)).size < 2)
     throw refuse({ what, why: `there are ${steps.length} and not both verdicts among them`, instead }, "request");
+  if (stepsToProbe(state, { most: probe.most, bothVerdicts }).length === 0)
+    throw refuse({ what, why: "no search has both verdicts", instead: `${instead}, or set searches.bothVerdicts to false` }, "request");
   if (rightAttempts(state, 1).length === 0)
     throw refuse({ what, why: "none calls a result right that is the target, so there is nothing to switch off", instead }, "request");
 }
@@ -95,10 +102,11 @@ function searchLine(line: string, where: string): { prompt: string; response: st
   throw new SextantError("format", `${where}: a search needs "prompt", "response", "numbers" and "target"`);
 }
 
-function stepsOf({ tokens, asked, response, prompt }: Written, search: number, words: WordIds, tokenizer: Tokenizer): StepState[] {
-  const verdicts = verdictsOf(response, prompt.task);
+function stepsOf({ tokens, asked, prompt }: Written, search: number, words: WordIds, tokenizer: Tokenizer): StepState[] {
   return findTimeSteps(tokens, words, { from: asked.length, tokenizer }).map((step) => {
-    const verdict = verdicts[step.attempt];
+    // Of the text up to this judgement the last: a verdict that is spelled with other tokens has no step, and moves no later one.
+    const text = tokenizer.decode(tokens.slice(asked.length, step.open + 2), { skipSpecialTokens: true });
+    const verdict = verdictsOf(text, prompt.task).at(-1);
     return { search, ...step, claimIsTarget: verdict?.claimIsTarget ?? false, isRight: verdict?.isRight ?? null };
   });
 }
