@@ -70,20 +70,26 @@ export const selfVerification: Study<SelfVerificationParameters> = {
 
 function summary(findings: ReadonlyMap<string, Finding>): string[] {
   const share = (id: string): string => percent(findings.get(id)?.value);
-  const looking = findings.get("heads.looking")?.value;
+  const looking = findings.get("heads.looking")?.value ?? 0;
   const fewest = HEAD_ORDERS.flatMap((order) => {
     const value = findings.get(`ablation.fewest_heads.${order}`)?.value;
     return typeof value === "number" ? [`${value} by ${order}`] : [];
   });
   const last = [...findings.values()].findLast(({ id }) => id.startsWith("probe.resid_post."));
   return [
-    `The verdict follows from the value that the model wrote in ${share("searches.verdict_by_claim")} of judgements, and is true of the attempt in ${share("searches.verdict_by_truth")}.`,
+    `The verdict agrees with the value that the model wrote in ${share("searches.verdict_by_claim")} of judgements, and is true of the attempt in ${share("searches.verdict_by_truth")}.`,
     `Behind the last block a linear probe reads the verdict to come with a balanced accuracy of ${percent(last?.value)} on searches that it was not fitted to.`,
-    `${looking ?? "No"} heads look back at the target. With all of them off, ${share("ablation.heads_all.disabled")} of right results are called wrong, with the first few ${share("ablation.heads_top.disabled")}; with units near the probe off, ${share("ablation.units_valid.disabled")}.`,
+    looking > 0
+      ? `${looking} heads look back at the target. With all of them off, ${share("ablation.heads_all.disabled")} of right results are called wrong, with the first few ${share("ablation.heads_top.disabled")}; with units near the probe off, ${share("ablation.units_valid.disabled")}.`
+      : `No head looks back at the target. With units near the probe off, ${share("ablation.units_valid.disabled")} of right results are called wrong.`,
     fewest.length > 0
       ? `So few heads, in the order of a score, are enough to undo verification in nine of ten cases: ${fewest.join(", ")}.`
       : "No number of heads tried, in the order of any score, undoes verification in nine of ten cases.",
-    `Given back alone, the first few restore verification in ${share("rescue.top_back.verifies")} of cases.`,
+    ...(findings.has("rescue.top_back.verifies")
+      ? [
+          `With all of them off and the first few given back what they had, ${share("rescue.top_back.verifies")} of right results are called right.`,
+        ]
+      : []),
   ];
 }
 
