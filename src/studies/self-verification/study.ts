@@ -4,6 +4,7 @@
  */
 import type { Finding } from "../../store/finding.js";
 import type { Study } from "../study.js";
+import { checkModel } from "./check-model.js";
 import { HEAD_ORDERS, parametersFor, type SelfVerificationParameters } from "./parameters.js";
 import { ablationStep } from "./steps/ablation.js";
 import { activityStep } from "./steps/activity.js";
@@ -26,7 +27,10 @@ export const selfVerification: Study<SelfVerificationParameters> = {
   source:
     "Lee, Sun, Wendler, Viégas, Wattenberg 2025, The Geometry of Self-Verification in a Task-Specific Reasoning Model, arXiv 2504.14379",
   others: { other: "a second model, to which the probe is carried" },
-  parameters: (given, { model }) => parametersFor(model.spec, given),
+  parameters(given, { model }) {
+    checkModel(model.spec);
+    return parametersFor(model.spec, given);
+  },
   steps: [
     searchesStep,
     probeStep,
