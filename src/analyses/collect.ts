@@ -1,6 +1,9 @@
 /** @file Values of points at chosen positions of many rows, a few rows at a time, so that only what is asked for is ever held. */
 import { must, SextantError } from "../base/errors.js";
 import { sizeOf, tensor, type Tensor } from "../base/tensor.js";
+import { expandAddresses, type Place } from "../models/address.js";
+import { pointRow } from "../models/points.js";
+import type { ModelSpec } from "../models/spec.js";
 import type { Edit } from "../runtime/edit.js";
 import type { Model, RunOptions } from "../runtime/model.js";
 
@@ -35,7 +38,7 @@ export async function collectAt(
   const wanted = [...new Set(sites.map(({ row }) => row))].toSorted((a, b) => rows[a]!.length - rows[b]!.length);
   const out = new Map<string, Tensor<Float32Array>>();
   for (let from = 0; from < wanted.length;) {
-    const size = request.batch ?? batchSize(model, read.length, rows[wanted[Math.min(from + MOST_ROWS, wanted.length) - 1]!]!.length);
+    const size = request.batch ?? batchSize(model, read, rows[wanted[Math.min(from + MOST_ROWS, wanted.length) - 1]!]!.length);
     const chosen = wanted.slice(from, from + size);
     const { activations } = await model.forward({ tokens: chosen.map((row) => rows[row]!), read, edits, logits: false }, signalOf(options));
     const places = new Map(chosen.map((row, place) => [row, place]));
@@ -54,10 +57,17 @@ function checkSites({ rows, sites, read, batch = 1 }: CollectRequest): void {
       throw new SextantError("request", `there is no position ${position} in row ${row} of ${rows.length}`);
 }
 
-function batchSize(model: Model, addresses: number, length: number): number {
-  const widest = Math.max(model.spec.dModel, ...model.spec.layers.map(({ attention: { heads, dHead } }) => heads * dHead));
-  const layers = Math.max(addresses, model.spec.layers.length);
-  return Math.min(MOST_ROWS, Math.max(1, Math.floor(MOST_FLOATS / (widest * layers * length))));
+function batchSize({ spec }: Model, read: readonly string[], length: number): number {
+  const floats = expandAddresses(spec, read).reduce((sum, place) => sum + widthOf(spec, place), 0);
+  return Math.min(MOST_ROWS, Math.max(1, Math.floor(MOST_FLOATS / (floats * length))));
+}
+
+/** Values of a place at one position, at least as many as the stream has. */
+function widthOf({ dModel, layers }: ModelSpec, { point, layer = 0 }: Place): number {
+  const axes: readonly string[] = pointRow(point).axes;
+  const { attention, mlp } = layers[layer]!;
+  const perHead = axes.includes("head") ? attention.heads * (axes.includes("d_model") ? dModel : attention.dHead) : 0;
+  return Math.max(dModel, perHead, axes.includes("d_mlp") && mlp && "dMlp" in mlp ? mlp.dMlp : 0);
 }
 
 function take(
