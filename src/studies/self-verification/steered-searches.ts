@@ -10,7 +10,7 @@ import type { SearchesState, StepState } from "./state.js";
 import { editsAlong, type Work } from "./steering.js";
 import { verdictsOf } from "./verdicts.js";
 
-/** Searches steered at each bracket from the so-manieth judgement on: do they accept what is wrong? */
+/** Searches steered at each bracket from a judgement of given number on: do they accept what is wrong? */
 export async function steeredSearches(
   { context, searches, vectors, cases }: Work,
   strength: number,
@@ -28,13 +28,15 @@ export async function steeredSearches(
     stopTokens: searches.stopTokens,
     stopStrings: format.stop.search,
   };
-  const write = async (edits: readonly Edit[]): Promise<string[]> =>
-    rows.length === 0 ? [] : (await continueSearches(model, { ...request, edits }, { signal: context.signal, decode })).map(decode);
-  const texts = await context.piece("searches", async () => ({
-    plain: await write([]),
-    steered: await write(editsAlong(vectors.layers, vectors.real, strength)),
-    placebo: await write(editsAlong(vectors.layers, vectors.placebos[0]!, strength)),
-  }));
+  const write = (name: string, edits: readonly Edit[]): Promise<readonly string[]> =>
+    context.piece(`searches ${name}`, async () =>
+      rows.length === 0 ? [] : (await continueSearches(model, { ...request, edits }, { signal: context.signal, decode })).map(decode),
+    );
+  const texts = {
+    plain: await write("plain", []),
+    steered: await write("steered", editsAlong(vectors.layers, vectors.real, strength)),
+    placebo: await write("placebo", editsAlong(vectors.layers, vectors.placebos[0]!, strength)),
+  };
   const accepts = (written: readonly string[]): number =>
     written.filter((text, i) => acceptsWrong(searches, starts[i]!, { text, decode })).length;
   const n = rows.length;

@@ -86,6 +86,9 @@ function rank(looking: readonly HeadPlace[], scores: readonly Placed[]): HeadPla
     .map(({ layer, head }) => ({ layer, head }));
 }
 
+/** Heads between two places at which a run can be stopped; each costs one more untouched pass. */
+const HEADS_A_PIECE = 8;
+
 /** What each head that looks back does to the units, behind right results. */
 async function effectsOf(
   context: StepContext<SelfVerificationParameters>,
@@ -96,7 +99,16 @@ async function effectsOf(
   const searches = context.earlier<SearchesState>("searches").state;
   const rows = rightAttempts(searches, context.parameters.ablation.cases).map(({ tokens }) => [...tokens, searches.words.open]);
   const { model } = context.subject;
-  return context.piece("effects", () => headEffectsOnUnits(model, { rows, heads, units }, { signal: context.signal }));
+  const effects: number[] = [];
+  for (let from = 0; from < heads.length; from += HEADS_A_PIECE) {
+    const chosen = heads.slice(from, from + HEADS_A_PIECE);
+    const found = await context.piece(`effects ${from}`, () =>
+      headEffectsOnUnits(model, { rows, heads: chosen, units }, { signal: context.signal }),
+    );
+    effects.push(...found);
+    context.progress(effects.length, heads.length);
+  }
+  return effects;
 }
 
 function findingsOf(all: readonly Scored[], { ranked }: ChannelsState): Finding[] {
