@@ -40,7 +40,7 @@ export function groupedShareFinding(id: string, title: string, { hits, groups, s
   if (hits.length === 0) return { id, title, value: null, unit: "share", n: 0, tolerance: COUNTED, ...rest, note: NO_CASE };
   const searches = new Set(groups).size;
   const interval = groupedInterval(hits, groups, seed);
-  const whole = `${hits.length} judgements of ${searches} searches, which the interval takes whole`;
+  const whole = `${judgementsOf(hits.length, searches)}, which the interval takes whole`;
   return {
     id,
     title,
@@ -52,6 +52,11 @@ export function groupedShareFinding(id: string, title: string, { hits, groups, s
     ...rest,
     note: rest.note === undefined ? whole : `${whole}; ${rest.note}`,
   };
+}
+
+/** `7 judgements of 3 searches`. */
+export function judgementsOf(judgements: number, searches: number): string {
+  return `${judgements} ${judgements === 1 ? "judgement" : "judgements"} of ${searches} ${searches === 1 ? "search" : "searches"}`;
 }
 
 function groupedInterval(hits: readonly boolean[], groups: readonly number[], seed: number): FindingInterval | undefined {
@@ -73,7 +78,8 @@ export function bootstrapped(found: Interval | undefined): { readonly interval?:
   return found && found.low < found.high ? { interval: { ...found, level: 0.95, method: "bootstrap" } } : {};
 }
 
-function wilsonInterval(hits: number, n: number): FindingInterval {
+/** Wilson's interval of 95 %. */
+export function wilsonInterval(hits: number, n: number): FindingInterval {
   const { low, high } = wilson(hits, n);
   return { low, high, level: 0.95, method: "wilson" };
 }

@@ -7,7 +7,7 @@ import { bootstrapOverGroups } from "../../base/group-bootstrap.js";
 import type { Tensor } from "../../base/tensor.js";
 import { dot } from "../../base/vectors.js";
 import type { Control, Finding } from "../../store/finding.js";
-import { bootstrapped, numberFinding } from "../finding-of.js";
+import { bootstrapped, judgementsOf, numberFinding } from "../finding-of.js";
 import type { StepContext, Subject } from "../study.js";
 import { formatNamed } from "./formats/table.js";
 import type { SelfVerificationParameters } from "./parameters.js";
@@ -95,7 +95,7 @@ export function aurocFindings(
   { labels, searches, aurocs, intervals }: Judged,
   beside: (read: typeof lastOf) => readonly Control[],
 ): Finding[] {
-  const whole = `${labels.length} judgements of ${searches} searches`;
+  const whole = judgementsOf(labels.length, searches);
   const finding = (name: string, title: string, { of, caveat }: { of: typeof lastOf; caveat: string }): Finding => {
     const value = of(aurocs);
     return numberFinding(`${id}.${name}`, title, {

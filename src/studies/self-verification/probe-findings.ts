@@ -4,7 +4,7 @@ import type { LayerProbe } from "../../analyses/probes/request.js";
 import type { Tensor } from "../../base/tensor.js";
 import { dot } from "../../base/vectors.js";
 import type { Finding, FindingInterval } from "../../store/finding.js";
-import { bootstrapped, numberFinding } from "../finding-of.js";
+import { bootstrapped, judgementsOf, numberFinding, wilsonInterval } from "../finding-of.js";
 import { MOMENTS } from "./judged.js";
 import { PAPER } from "./paper.js";
 import type { Probed } from "./probed.js";
@@ -17,14 +17,15 @@ export function layerFindings({ probes }: Probed, controls: readonly LayerContro
       value: test.balancedAccuracy,
       unit: "share",
       n: test.groups,
-      ...bootstrapped(test.balancedAccuracyInterval),
+      // Of a perfect probe all resamples are perfect: what is known is that no search has a wrong judgement.
+      ...(test.accuracy === 1 ? { interval: wilsonInterval(test.groups, test.groups) } : bootstrapped(test.balancedAccuracyInterval)),
       tolerance: { absolute: 0.01, relative: 0 },
       controls: [
         { name: "labels shuffled, logistic", value: shuffled.balancedAccuracy, interval: rangeOf(shuffled) },
         { name: "random projections, logistic", value: randomProjections.balancedAccuracy, interval: rangeOf(randomProjections) },
         { name: "always the commoner verdict", value: majority.balancedAccuracy },
       ],
-      note: `${test.examples} judgements of ${test.groups} searches${layer === probes.length - 1 ? `. ${PAPER.probe}` : ""}`,
+      note: `${judgementsOf(test.examples, test.groups)}${layer === probes.length - 1 ? `. ${PAPER.probe}` : ""}`,
     });
   });
 }
@@ -46,7 +47,7 @@ export function momentFindings(moments: readonly Probed[]): Finding[] {
       n: best.test.groups,
       tolerance: { absolute: 0.02, relative: 0 },
       ...bootstrapped(best.test.aurocInterval),
-      note: `layer ${best.layer}, the best of ${probes.length} on these ${best.test.examples} judgements of ${best.test.groups} searches: the choice makes it too good, and the interval does not know of it`,
+      note: `layer ${best.layer}, the best of ${probes.length} on the same ${judgementsOf(best.test.examples, best.test.groups)}: the choice makes it too good, and the interval does not know of it`,
     });
   });
 }

@@ -87,8 +87,8 @@ function summary(findings: ReadonlyMap<string, Finding>): string[] {
       ? `${looking} heads look back at the target. With all of them off, ${share("ablation.heads_all.disabled")} of right results are called wrong, with the first few ${share("ablation.heads_top.disabled")}; with units near the probe off, ${share("ablation.units_valid.disabled")}.`
       : `No head looks back at the target. With units near the probe off, ${share("ablation.units_valid.disabled")} of right results are called wrong.`,
     fewest.length > 0
-      ? `So few heads, in the order of a score, are enough to undo verification in nine of ten cases: ${fewest.join(", ")}.`
-      : "No number of heads tried, in the order of any score, undoes verification in nine of ten cases.",
+      ? `So few heads off, in the order of a score, are enough that nine of ten right results are no longer called right: ${fewest.join(", ")}.`
+      : "No number of heads tried, in the order of any score, is enough that nine of ten right results are no longer called right.",
     ...(findings.has("rescue.top_back.verifies")
       ? [
           `With all of them off and the first few given back what they had, ${share("rescue.top_back.verifies")} of right results are called right.`,

@@ -13,6 +13,7 @@ import type { Figure } from "../../../store/step-output.js";
 import { numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import { rightAttempts } from "../cases.js";
+import type { Outcome } from "../format.js";
 import { outcomeFigure, outcomeLines, outcomeTable } from "../outcome-table.js";
 import {
   asControl,
@@ -209,9 +210,13 @@ function fewestFinding(results: ReadonlyMap<string, ConditionResult>, order: Hea
       note:
         at < 0
           ? `not reached with ${curve.length} of the ${looking} heads that look back`
-          : "the first number at which the share met nine of ten, on the cases by which heads were chosen",
+          : `the first number at which nine of ten were met, on the cases by which heads were chosen; ${percent(curve[at]!, "disabled")} are then called wrong, ${percent(curve[at]!, "verifies")} right, the others are not judged`,
     },
   );
+}
+
+function percent(result: ConditionResult, outcome: Outcome): string {
+  return `${((100 * countOf(result, outcome)) / result.outcomes.length).toFixed(0)} %`;
 }
 
 function curveOf(results: ReadonlyMap<string, ConditionResult>, order: HeadOrder): ConditionResult[] {
@@ -236,7 +241,7 @@ function curveFigure(results: ReadonlyMap<string, ConditionResult>, { ranked }: 
   return {
     name: "curve",
     title: "How few heads suffice",
-    caption: `Share of right results that are no longer verified, as the ${ranked.length} heads that look back are switched off one after another, in the order of each score. Bands are 95 % intervals.`,
+    caption: `Share of right results that are not called right (called wrong, or not judged any more), as the ${ranked.length} heads that look back are switched off one after another, in the order of each score. Bands are 95 % intervals.`,
     svg: curveSvg(series, { title: "how few heads suffice", xLabel: "heads switched off", yLabel: "share not verified" }),
     table: "outcomes",
   };
