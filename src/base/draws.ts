@@ -1,4 +1,4 @@
-/** @file Seeded draws: an order, and normal numbers. */
+/** @file Seeded draws: an order, normal numbers, and seeds. */
 import type { Random } from "./random.js";
 
 /** The items in random order (Fisher & Yates). */
@@ -14,4 +14,9 @@ export function shuffled<T>(items: ArrayLike<T>, random: Random): T[] {
 /** Independent normal numbers of mean 0 and deviation 1 (Box & Muller). */
 export function normalNumbers(count: number, random: Random): Float64Array {
   return Float64Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
+}
+
+/** A seed for what draws by itself: a whole number below 2³¹. */
+export function seedFrom(random: Random): number {
+  return Math.floor(random() * 2 ** 31);
 }

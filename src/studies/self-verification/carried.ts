@@ -1,6 +1,6 @@
 /** @file The probe's rows carried to another model by a map between both unembeddings, beside what other maps and chance would give. */
 import { carry, checkEmb2Emb, fitEmb2Emb, type Emb2Emb, type Emb2EmbCheck, type TokenPair } from "../../analyses/mechanism/emb2emb.js";
-import { normalNumbers, shuffled } from "../../base/draws.js";
+import { normalNumbers, seedFrom, shuffled } from "../../base/draws.js";
 import type { Tokenizer } from "../../formats/tokenizer.js";
 import type { StepContext, Subject } from "../study.js";
 import { leads } from "./judged-by.js";
@@ -28,7 +28,7 @@ export async function carryOver(
   );
   const mixedPairs = pairs.map(([id], i): TokenPair => [id, mixed[i]!]);
   const placebo = await fitEmb2Emb(from, to, mixedPairs, { ridge, signal });
-  const check = await checkEmb2Emb(from, to, pairs, { ridge, seed: Math.floor(random("map")() * 2 ** 31), signal });
+  const check = await checkEmb2Emb(from, to, pairs, { ridge, seed: seedFrom(random("map")), signal });
   const rows = leads(context.earlier("probe").tensors["probe"]!);
   const { layers, dModel } = other.model.spec;
   const draw = random("random");

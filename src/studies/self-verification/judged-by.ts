@@ -1,5 +1,6 @@
 /** @file Directions held against the judgements of searches: how well each layer's tells the verdicts apart. */
 import { collectAt } from "../../analyses/collect.js";
+import { seedFrom } from "../../base/draws.js";
 import { weightedAuroc, type WeightedAuroc } from "../../base/auroc.js";
 import type { Interval } from "../../base/bootstrap.js";
 import { must } from "../../base/errors.js";
@@ -60,7 +61,7 @@ export async function readJudgements(
   const rows = written.map(({ tokens }) => tokens);
   const sites = steps.map(({ row, open }) => ({ row, position: open }));
   const streams = steps.length === 0 ? {} : await collectAt(model, { rows, sites, read: ["resid_post.*"] }, { signal });
-  const seed = Math.floor(random("intervals")() * 2 ** 31);
+  const seed = seedFrom(random("intervals"));
   return { labels: steps.map(({ label }) => label), groups: steps.map(({ row }) => row), streams, seed };
 }
 

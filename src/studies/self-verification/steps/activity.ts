@@ -2,6 +2,7 @@
 import { collectAt } from "../../../analyses/collect.js";
 import type { UnitPlace } from "../../../analyses/mechanism/nearest-units.js";
 import { headsOff } from "../../../analyses/verification/switching-off.js";
+import { seedFrom } from "../../../base/draws.js";
 import { must } from "../../../base/errors.js";
 import { mean } from "../../../base/statistics.js";
 import type { Tensor } from "../../../base/tensor.js";
@@ -38,7 +39,7 @@ export const activityStep: Step<SelfVerificationParameters> = {
     const rows = cases.map(({ tokens }) => [...tokens, searches.words.open]);
     const [before, after] = [await readUnits(context, rows, units, []), await readUnits(context, rows, units, headsOff(verification))];
     const activities = activitiesOf(units, before, after);
-    const seed = Math.floor(context.random("intervals")() * 2 ** 31);
+    const seed = seedFrom(context.random("intervals"));
     return {
       findings: findingsOf(activities, seed),
       tables: [tableFrom(activities.filter(({ group }) => group !== "other"))],

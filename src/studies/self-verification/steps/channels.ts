@@ -3,6 +3,7 @@ import { headsOf, isSameHead, type HeadPlace } from "../../../analyses/heads.js"
 import { channelScores, type ChannelScore } from "../../../analyses/mechanism/channel-scores.js";
 import type { UnitPlace } from "../../../analyses/mechanism/nearest-units.js";
 import { headEffectsOnUnits } from "../../../analyses/verification/unit-effects.js";
+import { seedFrom } from "../../../base/draws.js";
 import { spearman } from "../../../base/correlation.js";
 import { mean } from "../../../base/statistics.js";
 import { scatterSvg } from "../../../charts/scatter.js";
@@ -36,7 +37,7 @@ export const channelsStep: Step<SelfVerificationParameters> = {
     const { ranking } = context.earlier<UnitsState>("units").state;
     const { rankBy, top } = context.parameters.heads;
     const { model, weights } = context.subject;
-    const seed = Math.floor(context.random("control")() * 2 ** 31);
+    const seed = seedFrom(context.random("control"));
     const options = { signal: context.signal };
     const released = await channelScores(weights, model.spec, { units: ranking, seed }, options);
     const causal = await channelScores(weights, model.spec, { units: ranking, seed, causal: true, foldNorm: true }, options);

@@ -1,7 +1,7 @@
 /** @file Step 6: heads that look back at the target from where a right attempt is judged, and whether they are induction heads elsewhere. */
 import { scoreHeads } from "../../../analyses/heads.js";
 import { headsAbove, targetAttention, type HeadDensity, type TargetAttention } from "../../../analyses/mechanism/target-attention.js";
-import { shuffled } from "../../../base/draws.js";
+import { seedFrom, shuffled } from "../../../base/draws.js";
 import { mean } from "../../../base/statistics.js";
 import { heatMapSvg } from "../../../charts/heat-map.js";
 import type { JsonObject } from "../../../formats/json.js";
@@ -40,7 +40,7 @@ export const headsStep: Step<SelfVerificationParameters> = {
     const cases = rightAttempts(searches, ablation.cases);
     const { tokenizer } = context.subject;
     const asked = cases.map((one) => attentionCase({ tokenizer, format: context.parameters.format }, searches, one));
-    const seed = Math.floor(context.random("intervals")() * 2 ** 31);
+    const seed = seedFrom(context.random("intervals"));
     const options = { signal: context.signal, seed, resamples: 500, ...(heads.lastCases > 0 && { lastBatch: heads.lastCases }) };
     const result = await targetAttention(
       context.subject.model,

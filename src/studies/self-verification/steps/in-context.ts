@@ -1,4 +1,5 @@
 /** @file Step 11: does the probe read the verdict when worked examples stand in front of the task? */
+import { seedFrom } from "../../../base/draws.js";
 import { curveSvg } from "../../../charts/curve.js";
 import { tableOf } from "../../../store/table.js";
 import { shareFinding } from "../../finding-of.js";
@@ -18,7 +19,7 @@ export const inContextStep: Step<SelfVerificationParameters> = {
     const { inContext } = context.parameters;
     const format = formatNamed(context.parameters.format);
     const { stopTokens } = context.earlier<SearchesState>("searches").state;
-    const seed = Math.floor(context.random("tasks")() * 2 ** 31);
+    const seed = seedFrom(context.random("tasks"));
     const prompts = format.prompts(inContext.prompts, seed, { examples: inContext.examples });
     const written = await writeSearches(context, { prompts, format, stopTokens });
     const { tensors, state } = context.earlier<ProbeState>("probe");

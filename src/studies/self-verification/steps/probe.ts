@@ -4,6 +4,7 @@ import { probeWithControls, type LayerControls } from "../../../analyses/probes/
 import { fitProbe } from "../../../analyses/probes/fit.js";
 import { directionOf } from "../../../analyses/probes/apply.js";
 import type { LayerProbe, ProbeMethod, ProbeRequest } from "../../../analyses/probes/request.js";
+import { seedFrom } from "../../../base/draws.js";
 import { must } from "../../../base/errors.js";
 import { tensor, type Tensor } from "../../../base/tensor.js";
 import { dot } from "../../../base/vectors.js";
@@ -104,7 +105,7 @@ function requestOf({ context, steps }: Work, examples: Tensor<Float32Array>, met
     labels: steps.map(({ label }) => label),
     groups: steps.map(({ search }) => search),
     method,
-    seed: Math.floor(context.random("split")() * 2 ** 31) + seed,
+    seed: seedFrom(context.random("split")) + seed,
   };
 }
 

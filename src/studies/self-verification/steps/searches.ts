@@ -1,4 +1,5 @@
 /** @file Step 1: the model searches, and the moments at which it judges an attempt are found. */
+import { seedFrom } from "../../../base/draws.js";
 import { refuse, SextantError } from "../../../base/errors.js";
 import { isJsonObject, parseJson, readText, type JsonObject } from "../../../formats/json.js";
 import type { Tokenizer } from "../../../formats/tokenizer.js";
@@ -39,7 +40,7 @@ export const searchesStep: Step<SelfVerificationParameters> = {
     const state: SearchesState = { searches, steps, words, stopTokens };
     checkJudgements(state, format, context.parameters);
     return {
-      findings: findingsOf({ written, steps, format }, Math.floor(context.random("intervals")() * 2 ** 31)),
+      findings: findingsOf({ written, steps, format }, seedFrom(context.random("intervals"))),
       state: state as unknown as JsonObject,
       tables: [stepTable(steps)],
       generations: { searches: searchLines(written) },
@@ -76,7 +77,7 @@ async function searchesOf(context: Context, format: VerificationFormat, stopToke
   const { searches } = context.parameters;
   const { tokenizer } = context.subject;
   if (searches.file !== null) return readSearches(searches.file, tokenizer, format);
-  const seed = Math.floor(context.random("tasks")() * 2 ** 31);
+  const seed = seedFrom(context.random("tasks"));
   const prompts = format.prompts(searches.prompts, seed, { examples: searches.examples });
   return writeSearches(context, { prompts, format, stopTokens });
 }

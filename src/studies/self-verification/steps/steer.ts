@@ -1,5 +1,6 @@
 /** @file Step 4: the probe's direction put to use: a step along it at the bracket, and what the model then says. */
 import { judgements } from "../../../analyses/verification/judgements.js";
+import { seedFrom } from "../../../base/draws.js";
 import { mean } from "../../../base/statistics.js";
 import { curveSvg } from "../../../charts/curve.js";
 import type { Edit } from "../../../runtime/edit.js";
@@ -49,7 +50,7 @@ export const steerStep: Step<SelfVerificationParameters> = {
         results.push(await steered({ context, searches, vectors, cases }, toward, strength));
     }
     const chosen = chosenStrength(results);
-    const seed = Math.floor(context.random("intervals")() * 2 ** 31);
+    const seed = seedFrom(context.random("intervals"));
     const written = await steeredSearches({ context, searches, vectors, cases: held }, chosen);
     return {
       findings: [...results.map((result) => findingOf(result, seed)), ...written.findings],

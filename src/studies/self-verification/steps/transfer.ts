@@ -2,6 +2,7 @@
 import type { Emb2EmbCheck } from "../../../analyses/mechanism/emb2emb.js";
 import { judgements } from "../../../analyses/verification/judgements.js";
 import { collectAt } from "../../../analyses/collect.js";
+import { seedFrom } from "../../../base/draws.js";
 import { must } from "../../../base/errors.js";
 import { mean } from "../../../base/statistics.js";
 import type { Tensor } from "../../../base/tensor.js";
@@ -95,7 +96,7 @@ function tableFrom(directions: readonly Carried[], judged: readonly Judged[]): T
 async function otherSearches(context: Context, other: Subject): Promise<Written[]> {
   const { transfer } = context.parameters;
   const format = formatNamed(context.parameters.format);
-  const seed = Math.floor(context.random("tasks")() * 2 ** 31);
+  const seed = seedFrom(context.random("tasks"));
   const prompts = format.prompts(transfer.prompts, seed, { examples: transfer.examples });
   return writeSearches(context, { prompts, format, stopTokens: [...other.tokenizer.eosIds], subject: other });
 }
@@ -127,7 +128,7 @@ async function steerOther(
       {
         hits: turned[0]!,
         groups: chosen.map(({ search }) => search),
-        seed: Math.floor(random("intervals")() * 2 ** 31),
+        seed: seedFrom(random("intervals")),
         controls: cases.length === 0 ? [] : controls,
         tolerance: { absolute: 0.05, relative: 0 },
       },

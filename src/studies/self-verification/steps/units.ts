@@ -1,6 +1,7 @@
 /** @file Step 5: units of gated MLPs whose value vectors point along the probe. */
 import { nearestUnits, randomTopCosines, type NearUnit, type NearestUnitsRequest } from "../../../analyses/mechanism/nearest-units.js";
 import { vectorLens } from "../../../analyses/mechanism/vector-lens.js";
+import { seedFrom } from "../../../base/draws.js";
 import { mean } from "../../../base/statistics.js";
 import type { Tensor } from "../../../base/tensor.js";
 import { barsSvg } from "../../../charts/bars.js";
@@ -48,7 +49,7 @@ export const unitsStep: Step<SelfVerificationParameters> = {
     const [invalid, valid] = poolsOf(units.perLayer);
     const antipodes = await nearestUnits(weights, model.spec, { ...request(1), side: "antipode" }, options);
     const ranking = await nearestUnits(weights, model.spec, { ...request(1), pool: "all_below", count: units.ranking }, options);
-    const seed = Math.floor(context.random("control")() * 2 ** 31);
+    const seed = seedFrom(context.random("control"));
     const chance = await randomTopCosines(weights, model.spec, { ...request(1), seed, repeats: 50 }, options);
     const listed = await withTokens(context, [
       ...valid.map((unit) => ({ ...unit, group: "this" as const })),
