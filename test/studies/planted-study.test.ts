@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readRun, type StoredRun } from "../../src/store/stored-run.js";
 import { classVector } from "../../src/studies/self-verification/probe-vectors.js";
-import type { CaseState, ChannelsState, HeadsState, SearchesState, UnitsState } from "../../src/studies/self-verification/state.js";
+import type {
+  AblationState,
+  CaseState,
+  ChannelsState,
+  HeadsState,
+  SearchesState,
+  UnitsState,
+} from "../../src/studies/self-verification/state.js";
 import type { SelfVerificationParameters } from "../../src/studies/self-verification/parameters.js";
 import { activityStep } from "../../src/studies/self-verification/steps/activity.js";
 import { rescueStep } from "../../src/studies/self-verification/steps/rescue.js";
@@ -310,11 +317,11 @@ describe("ablation", () => {
 
   test("of random heads that do not look back does nothing, unless one brings the result to the bracket", () => {
     const draws = rowsOf<OutcomeRow>(run, "ablation", "outcomes").filter((row) => row.condition.startsWith("ablation.random_"));
-    expect(draws).toHaveLength(6);
+    expect(draws).toHaveLength(10);
     for (const [i, row] of draws.entries()) {
       const heads = [...row.meaning.matchAll(/\d+\.\d+/g)].map(([name]) => name);
       // As many as the verification heads, then as many as all that look back.
-      expect(heads).toHaveLength(i < 3 ? 3 : 4);
+      expect(heads).toHaveLength(i < 5 ? 3 : 4);
       for (const head of heads) expect(looking).not.toContain(head);
       expect(row.verifies).toBe(heads.includes(nameOf(previousTokenHead)) ? 0 : 1);
     }
@@ -358,7 +365,13 @@ describe("activity", () => {
     const { value, controls } = findingOf(run, "activity.valid.change_size");
     expect(value).toBeGreaterThan(4 * controls![0]!.value);
     expect(value).toBeGreaterThan(4 * valueOf(run, "activity.invalid.change_size"));
-    expect(valueOf(run, "activity.valid.change")).toBeLessThan(0);
+    const { value: change, controls: random } = findingOf(run, "activity.valid.change");
+    expect(change).toBeLessThan(0);
+    // Those draws that lack the head which brings the result to the bracket leave the units as they are.
+    const draws = leftBy<AblationState>(run, "ablation").state.randomHeads;
+    expect(draws).toHaveLength(5);
+    expect(draws.some((heads) => !heads.map(nameOf).includes(nameOf(previousTokenHead)))).toBe(true);
+    expect(Math.abs(random![0]!.interval!.high)).toBeLessThan(Math.abs(change!) / 4);
   });
 });
 

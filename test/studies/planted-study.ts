@@ -31,7 +31,7 @@ export function plantStudy(folder: string, searches = 40): PlantedStudy {
       // The planted valid units are ten, and stand in layer 1.
       units: { layers: [1], perLayer: 10, ranking: 10 },
       heads: { rankBy: "composition" },
-      ablation: { cases: 24, randomDraws: 3, curve: 4 },
+      ablation: { cases: 24, randomDraws: 5, curve: 4 },
       inContext: { prompts: 8 },
     },
   };

@@ -1,6 +1,7 @@
 /** @file What steps of this study leave for later ones. */
 import type { HeadPlace } from "../../analyses/heads.js";
 import type { UnitPlace } from "../../analyses/mechanism/nearest-units.js";
+import type { Outcome } from "./format.js";
 import type { HeadOrder } from "./parameters.js";
 
 /** A search: what was asked and what was written, as tokens. */
@@ -85,4 +86,12 @@ export interface ChannelsState {
 export interface CaseState {
   readonly search: number;
   readonly tokens: readonly number[];
+}
+
+export interface AblationState {
+  readonly cases: readonly CaseState[];
+  /** By condition, one a case. */
+  readonly outcomes: Readonly<Record<string, readonly Outcome[]>>;
+  /** Draws of as many random heads as the verification heads. */
+  readonly randomHeads: readonly (readonly HeadPlace[])[];
 }

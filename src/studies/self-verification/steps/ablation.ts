@@ -1,5 +1,5 @@
 /** @file Step 8: units and heads switched off behind a right result, and random heads beside. */
-import { headsOf, isSameHead, type HeadPlace } from "../../../analyses/heads.js";
+import { headsOf, type HeadPlace } from "../../../analyses/heads.js";
 import type { UnitPlace } from "../../../analyses/mechanism/nearest-units.js";
 import { headsOff, unitsOff } from "../../../analyses/verification/switching-off.js";
 import { shuffled } from "../../../base/draws.js";
@@ -26,7 +26,8 @@ import {
 } from "../conditions.js";
 import { PAPER } from "../paper.js";
 import { HEAD_ORDERS, type HeadOrder, type SelfVerificationParameters } from "../parameters.js";
-import type { ChannelsState, SearchesState, UnitsState } from "../state.js";
+import { drawHeads } from "../random-heads.js";
+import type { AblationState, ChannelsState, SearchesState, UnitsState } from "../state.js";
 
 type Context = StepContext<SelfVerificationParameters>;
 
@@ -40,12 +41,23 @@ export const ablationStep: Step<SelfVerificationParameters> = {
     const units = context.earlier<UnitsState>("units").state;
     const heads = context.earlier<ChannelsState>("channels").state;
     const cases = rightAttempts(searches, context.parameters.ablation.cases);
-    const plan = conditionsOf(context, units, heads);
+    const { ranked, verification } = heads;
+    const draws = context.parameters.ablation.randomDraws;
+    const drawn = (name: string, count: number): (readonly HeadPlace[])[] =>
+      drawHeads(context.subject.model, { looking: ranked, count, draws, name }, context.random);
+    const topDraws = drawn(TOP_DRAW, verification.length);
+    const plan = [
+      ...conditionsOf(context, units, heads),
+      ...topDraws.map((own, i) => randomHeads(`${TOP_DRAW}${i + 1}`, own)),
+      ...drawn(ALL_DRAW, ranked.length).map((own, i) => randomHeads(`${ALL_DRAW}${i + 1}`, own)),
+    ];
     const results = await runConditions(context, { searches, cases, conditions: plan });
     const found = new Map(results.map((result) => [result.id, result]));
+    const outcomes = Object.fromEntries(results.map(({ id, outcomes: own }) => [id, own]));
+    const state: AblationState = { cases, outcomes, randomHeads: topDraws };
     return {
       findings: findingsOf(found, heads, headsOf(context.subject.model).length),
-      state: { cases, outcomes: Object.fromEntries(results.map(({ id, outcomes }) => [id, outcomes])) } as unknown as JsonObject,
+      state: state as unknown as JsonObject,
       tables: [outcomeTable("outcomes", "What became of verification, by what was switched off", results)],
       generations: { continuations: outcomeLines(results, cases) },
       figures: [
@@ -75,9 +87,7 @@ function isMain(id: string): boolean {
 }
 
 function conditionsOf(context: Context, units: UnitsState, { ranked, verification, orders }: ChannelsState): Condition[] {
-  const { subject, parameters, random } = context;
-  const others = headsOf(subject.model).filter((head) => !ranked.some((own) => isSameHead(own, head)));
-  const counts = Array.from({ length: Math.min(parameters.ablation.curve, ranked.length) }, (_, i) => i + 1);
+  const counts = Array.from({ length: Math.min(context.parameters.ablation.curve, ranked.length) }, (_, i) => i + 1);
   const curves = HEAD_ORDERS.flatMap((order) =>
     counts.map((count) => ({
       id: `ablation.curve_${order}_${count}`,
@@ -85,19 +95,12 @@ function conditionsOf(context: Context, units: UnitsState, { ranked, verificatio
       change: headsOff(orders[order].slice(0, count)),
     })),
   );
-  const draws = (prefix: string, count: number): Condition[] =>
-    // All of them can be drawn in one way only.
-    Array.from({ length: count < others.length ? parameters.ablation.randomDraws : 1 }, (_, i) =>
-      randomHeads(`${prefix}${i + 1}`, shuffled(others, random(`${prefix}${i + 1}`)).slice(0, count)),
-    );
   return [
     { id: "ablation.none", label: "nothing off", change: [] },
     ...unitConditions(context, units),
     { id: "ablation.heads_all", label: `all ${ranked.length} heads that look back off`, change: headsOff(ranked) },
     { id: "ablation.heads_top", label: `the first ${verification.length} heads off`, change: headsOff(verification) },
     ...curves,
-    ...draws(TOP_DRAW, verification.length),
-    ...draws(ALL_DRAW, ranked.length),
   ].filter(({ change, id }) => change.length > 0 || id === "ablation.none");
 }
 

@@ -8,13 +8,13 @@ import { mean } from "../../../base/statistics.js";
 import type { Tensor } from "../../../base/tensor.js";
 import { scatterSvg } from "../../../charts/scatter.js";
 import type { Edit } from "../../../runtime/edit.js";
-import type { Finding } from "../../../store/finding.js";
+import type { Control, Finding } from "../../../store/finding.js";
 import type { Figure } from "../../../store/step-output.js";
 import { tableOf, type Table } from "../../../store/table.js";
 import { meanFinding, numberFinding } from "../../finding-of.js";
 import type { Step, StepContext } from "../../study.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import type { CaseState, ChannelsState, SearchesState, UnitsState } from "../state.js";
+import type { AblationState, ChannelsState, SearchesState, UnitsState } from "../state.js";
 
 /** A unit's mean value in front of the down projection, over cases. */
 interface Activity extends UnitPlace {
@@ -29,19 +29,24 @@ export const activityStep: Step<SelfVerificationParameters> = {
   name: "activity",
   title: "The units before and after",
   about:
-    "At the bracket behind a right result, the value of each unit near the probe (in front of the down projection) is read with all heads on, and with the verification heads set to 0. Units of the same layers that are near neither verdict stand beside them.",
+    "At the bracket behind a right result, the value of each unit near the probe (in front of the down projection) is read with all heads on, and with the verification heads set to 0. Units of the same layers that are near neither verdict stand beside them, and the same units without as many random heads.",
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const units = context.earlier<UnitsState>("units").state;
     const { verification } = context.earlier<ChannelsState>("channels").state;
     if (verification.length === 0) return { findings: [], skipped: "no head looks back at the target, so there is none to switch off" };
-    const { cases } = context.earlier<{ cases: readonly CaseState[] }>("ablation").state;
+    const { cases, randomHeads } = context.earlier<AblationState>("ablation").state;
     const rows = cases.map(({ tokens }) => [...tokens, searches.words.open]);
     const [before, after] = [await readUnits(context, rows, units, []), await readUnits(context, rows, units, headsOff(verification))];
     const activities = activitiesOf(units, before, after);
+    const draws: Activity[][] = [];
+    for (const heads of randomHeads)
+      draws.push(
+        activitiesOf(units, before, await readUnits(context, rows, units, headsOff(heads))).filter(({ group }) => group !== "other"),
+      );
     const seed = seedFrom(context.random("intervals"));
     return {
-      findings: findingsOf(activities, seed),
+      findings: findingsOf(activities, draws, seed),
       tables: [tableFrom(activities.filter(({ group }) => group !== "other"))],
       figures: [figureOf(activities)],
     };
@@ -84,34 +89,47 @@ function columnOf({ data, shape: [examples = 0, width = 0] }: Tensor<Float32Arra
 const CHANGE_SIZE =
   "size of the change of a unit's mean over cases, mean over units; units that are near both verdicts count as near `this`";
 
-function findingsOf(activities: readonly Activity[], seed: number): Finding[] {
+function findingsOf(activities: readonly Activity[], draws: readonly (readonly Activity[])[], seed: number): Finding[] {
   const others = activities.filter(({ group }) => group === "other");
-  const other = mean(others.map(({ before, after }) => Math.abs(after - before)));
   return (["valid", "invalid"] as const).flatMap((group) => {
     const own = activities.filter((one) => one.group === group);
     const cases = own[0]?.changes.length ?? 0;
     const perCase = Array.from({ length: cases }, (_, i) => mean(own.map(({ changes }) => changes[i]!)));
+    const drawn = (read: (units: readonly Activity[]) => number): Control[] =>
+      own.length === 0 ? [] : randomControl(draws.map((draw) => read(draw.filter((one) => one.group === group))));
+    const near = `near \`${group === "valid" ? "this" : "not"}\``;
     return [
-      meanFinding(
-        `activity.${group}.change`,
-        `mean change of the ${own.length} units near \`${group === "valid" ? "this" : "not"}\` without the verification heads`,
-        {
-          values: perCase,
-          unit: "activation",
-          seed,
-          tolerance: { absolute: 1e-3, relative: 0.02 },
-        },
-      ),
-      numberFinding(`activity.${group}.change_size`, `mean size of the change of a unit near \`${group === "valid" ? "this" : "not"}\``, {
-        value: own.length === 0 ? null : mean(own.map(({ before, after }) => Math.abs(after - before))),
+      meanFinding(`activity.${group}.change`, `mean change of the ${own.length} units ${near} without the verification heads`, {
+        values: perCase,
+        unit: "activation",
+        seed,
+        controls: drawn(changeOf),
+        tolerance: { absolute: 1e-3, relative: 0.02 },
+      }),
+      numberFinding(`activity.${group}.change_size`, `mean size of the change of a unit ${near}`, {
+        value: own.length === 0 ? null : sizeOf(own),
         unit: "activation",
         n: cases,
-        controls: others.length === 0 ? [] : [{ name: "other units of these layers", value: other }],
+        controls: [...(others.length === 0 ? [] : [{ name: "other units of these layers", value: sizeOf(others) }]), ...drawn(sizeOf)],
         tolerance: { absolute: 1e-3, relative: 0.02 },
         note: own.length === 0 ? "there is no such unit that is not near the other verdict, too" : CHANGE_SIZE,
       }),
     ];
   });
+}
+
+function changeOf(units: readonly Activity[]): number {
+  return mean(units.map(({ before, after }) => after - before));
+}
+
+function sizeOf(units: readonly Activity[]): number {
+  return mean(units.map(({ before, after }) => Math.abs(after - before)));
+}
+
+function randomControl(values: readonly number[]): Control[] {
+  if (values.length === 0) return [];
+  const interval = { low: Math.min(...values), high: Math.max(...values), level: 1, method: "range" as const };
+  return [{ name: `without as many random heads that do not look back, draws: ${values.length}`, value: mean(values), interval }];
 }
 
 function tableFrom(activities: readonly Activity[]): Table {

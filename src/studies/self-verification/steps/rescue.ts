@@ -6,7 +6,7 @@ import type { Step, StepContext } from "../../study.js";
 import { asControl, runConditions, verifiesFinding, type Change, type Condition } from "../conditions.js";
 import { outcomeFigure, outcomeLines, outcomeTable } from "../outcome-table.js";
 import type { SelfVerificationParameters } from "../parameters.js";
-import type { CaseState, ChannelsState, SearchesState } from "../state.js";
+import type { AblationState, ChannelsState, SearchesState } from "../state.js";
 
 export const rescueStep: Step<SelfVerificationParameters> = {
   name: "rescue",
@@ -16,7 +16,7 @@ export const rescueStep: Step<SelfVerificationParameters> = {
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const { ranked, verification } = context.earlier<ChannelsState>("channels").state;
-    const { cases } = context.earlier<{ cases: readonly CaseState[] }>("ablation").state;
+    const { cases } = context.earlier<AblationState>("ablation").state;
     if (ranked.length === 0) return { findings: [], skipped: "no head looks back at the target, so none was switched off" };
     const results = await runConditions(context, { searches, cases, conditions: conditionsOf(context, ranked, verification) });
     const others = results.find(({ id }) => id === "rescue.others_back");
