@@ -39,7 +39,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:module",             /^charts\/png\.ts$/],
   ["node:path",               /^(formats|runtime|store|studies|cli)\//],
   ["node:os",                 /^(runtime\/|studies\/made-on)/],
-  ["node:process",            /^studies\/made-on\.ts$/],
+  ["node:process",            /^(runtime\/gguf-model\.ts$|studies\/made-on\.ts$)/],
   ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:util",               /^cli\//],
 ];

@@ -9,14 +9,21 @@ import { fileError } from "./files.js";
 
 /** Writes the chunks, one after another, as the whole content of `path`; folders on the way are made. */
 export function writeAtomic(path: string, chunks: Iterable<Uint8Array | string>): void {
+  const steps = writeAtomicSteps(path, chunks);
+  while (!steps.next().done);
+}
+
+/** As `writeAtomic`, chunk by chunk: gives the bytes written so far. Who stops half-way leaves the old file as it was. */
+export function* writeAtomicSteps(path: string, chunks: Iterable<Uint8Array | string>): Generator<number> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   try {
     mkdirSync(dirname(path), { recursive: true });
-    writeNew(temporary, chunks);
+    yield* writeNew(temporary, chunks);
     renameSync(temporary, path);
   } catch (error) {
-    removeIfThere(temporary);
     throw fileError("cannot write", path, error);
+  } finally {
+    removeIfThere(temporary);
   }
 }
 
@@ -24,10 +31,15 @@ function removeIfThere(path: string): void {
   if (existsSync(path)) rmSync(path);
 }
 
-function writeNew(path: string, chunks: Iterable<Uint8Array | string>): void {
+function* writeNew(path: string, chunks: Iterable<Uint8Array | string>): Generator<number> {
   const file = openSync(path, "wx");
+  let written = 0;
   try {
-    for (const chunk of chunks) writeAll(file, typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+    for (const chunk of chunks) {
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
+      writeAll(file, bytes);
+      yield (written += bytes.length);
+    }
     fsyncSync(file);
   } finally {
     closeSync(file);

@@ -1,5 +1,6 @@
 /** @file Opening files and reading ranges of them, with errors that name the path and say in words what the system said. */
 import { closeSync, existsSync, fstatSync, openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { SextantError } from "../base/errors.js";
 
 /** A `file` error for what the operating system said about `path`; a `SextantError` is passed on. */
@@ -43,6 +44,13 @@ export function resolveReal(path: string): string {
   } catch (error) {
     throw fileError("cannot open", path, error);
   }
+}
+
+/** As `resolveReal`, for a path whose last parts may not be there yet. */
+export function resolveFuture(path: string): string {
+  const whole = resolve(path);
+  if (existsSync(whole) || dirname(whole) === whole) return resolveReal(whole);
+  return join(resolveFuture(dirname(whole)), basename(whole));
 }
 
 /** A descriptor of the file, for reading; the caller closes it. */

@@ -37,6 +37,17 @@ export function readSafetensors(path: string): Map<string, Tensor> {
   }
 }
 
+/** How far the files of a checkpoint are made, in bytes. */
+export interface PrepareStep {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What some files of a checkpoint say; `prepare` makes those that are not there before they are needed, step by step. */
+export interface CheckpointPart extends Pick<SafetensorsHeader, "tensors" | "metadata"> {
+  readonly prepare?: () => Iterable<PrepareStep>;
+}
+
 /** The named tensors of one checkpoint, read range by range. Files are opened when first needed; `close` closes them. */
 export class Checkpoint {
   /** The path that was opened: a folder, or one file. */
@@ -44,12 +55,26 @@ export class Checkpoint {
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: ReadonlyMap<string, string>;
   readonly #descriptors = new Map<string, number>();
+  #unprepared: readonly CheckpointPart[];
   #closed = false;
 
-  constructor(folder: string, headers: readonly Pick<SafetensorsHeader, "tensors" | "metadata">[]) {
+  constructor(folder: string, headers: readonly CheckpointPart[]) {
     this.folder = folder;
+    this.#unprepared = headers.filter((header) => header.prepare !== undefined);
     this.tensors = new Map(headers.flatMap((header) => [...header.tensors]));
     this.metadata = new Map(headers.flatMap((header) => [...header.metadata]));
+  }
+
+  /** Makes the files that are made only when they are needed: those of a GGUF file. Reading does so by itself; this is for who has other things to do meanwhile. */
+  *prepare(): Generator<PrepareStep> {
+    for (const header of this.#unprepared) yield* header.prepare?.() ?? [];
+    this.#unprepared = [];
+  }
+
+  /** Makes them at once. */
+  makeFiles(): void {
+    const steps = this.prepare();
+    while (!steps.next().done);
   }
 
   /** Where the tensor lies; an unknown name is refused with those that resemble it. */
@@ -115,6 +140,7 @@ export class Checkpoint {
 
   #fill(stored: StoredTensor, from: number, out: Uint8Array): void {
     if (this.#closed) throw new SextantError("usage", `cannot read ${quote(stored.name)}: the checkpoint ${this.folder} is closed`);
+    if (this.#unprepared.length > 0) this.makeFiles();
     let descriptor = this.#descriptors.get(stored.file);
     if (descriptor === undefined) this.#descriptors.set(stored.file, (descriptor = openFile(stored.file)));
     fillFrom(descriptor, stored.file, stored.offset + from, out);
@@ -190,7 +216,8 @@ function noWeights(folder: string, names: readonly string[]): SextantError {
       { what, why: `it has ${other}, but neither model.safetensors nor ${INDEX}`, instead: "give the path of the file itself" },
       "file",
     );
-  if (gguf) return refuse({ what, why: `it has only ${gguf}, a GGUF file`, instead: "give the path of the GGUF file itself" }, "file");
+  if (gguf)
+    return refuse({ what, why: `it has only ${gguf}, a GGUF file`, instead: "give the path of the GGUF file itself" }, "file");
   if (pickle) return refusePickle(folder, `it has only ${pickle}, a Python pickle`);
   return refuse({ what, why: `it has neither model.safetensors nor ${INDEX}`, instead: "download the model's weights into it" }, "file");
 }

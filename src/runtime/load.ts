@@ -3,13 +3,15 @@ import { join } from "node:path";
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
+import { isGguf } from "../formats/gguf/header.js";
 import { readJsonObject } from "../formats/json.js";
-import { openCheckpoint } from "../formats/safetensors.js";
+import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
 import { weightsOf } from "../models/check-weights.js";
 import { readModelSpec } from "../models/read-spec.js";
 import type { ModelSpec } from "../models/spec.js";
 import { Engine } from "./engine.js";
 import { weightBytes } from "./forecast.js";
+import { openGgufModel } from "./gguf-model.js";
 import { joinAdapter, type ModelOnDisk } from "./join-adapter.js";
 import { LocalModel } from "./local-model.js";
 import { memoryLeft } from "./memory.js";
@@ -45,6 +47,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   try {
     const limit = memoryLimit ?? memoryLeft();
     refuseTooLarge(spec, path, limit);
+    await makeFiles(checkpoint, options);
     const files = new WeightFiles(checkpoint);
     for (const weight of weightsOf(spec)) files.locate(weight);
     engine = new Engine(spec, files, {
@@ -69,6 +72,7 @@ function checkOptions({ threads = 1, memoryLimit = 1, signal }: LoadOptions): vo
 
 /** What a folder's `config.json` and checkpoint describe; nothing is computed. The caller closes the checkpoint. */
 export function readSpec(path: string): ModelOnDisk {
+  if (isGguf(path)) return openGgufModel(path);
   const where = join(path, "config.json");
   const why = !statOf(path, "the model").isDirectory() ? "it is a file" : isThere(where) ? undefined : "it has no config.json";
   if (why) throw refuse({ what: `cannot load ${path}`, why, instead: "give a folder with config.json and model.safetensors" }, "file");
@@ -80,6 +84,15 @@ export function readSpec(path: string): ModelOnDisk {
   } catch (error) {
     checkpoint.close();
     throw error;
+  }
+}
+
+/** Makes what the checkpoint makes when it is needed (weights of a GGUF file), with pauses in which the signal is heard. */
+async function makeFiles(checkpoint: Checkpoint, { onProgress, signal }: LoadOptions): Promise<void> {
+  for (const { done, total } of checkpoint.prepare()) {
+    onProgress?.({ stage: "weights", done, total });
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
   }
 }
 

@@ -14,6 +14,7 @@ export class WeightFiles {
   readonly #checkpoint: Checkpoint;
 
   constructor(checkpoint: Checkpoint) {
+    checkpoint.makeFiles();
     this.#checkpoint = checkpoint;
     this.folder = commonFolder([...checkpoint.tensors.values()].map(({ file }) => file));
   }

@@ -5,10 +5,11 @@
 import { refuse, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import { openPeft } from "../formats/peft.js";
-import { Checkpoint, openCheckpoint } from "../formats/safetensors.js";
+import { Checkpoint } from "../formats/safetensors.js";
 import { adaptersOf } from "../models/adapter-modules.js";
 import { checkWeight, weightsOf } from "../models/check-weights.js";
 import type { AttentionSpec, GatedMlpSpec, LayerSpec, LinearSpec, ModelSpec, PlainMlpSpec } from "../models/spec.js";
+import { openModelCheckpoint } from "./gguf-model.js";
 import { readPart, readRef, type Span } from "./weights-part.js";
 
 /** The weights of a model by role, read when asked for; float32 copies, in the scale in which the checkpoint holds them, no norm folded in. */
@@ -66,7 +67,7 @@ function openBoth(path: string, spec: ModelSpec, adapter: string | undefined): C
       instead: "give that folder as adapter, or merge it into the weights (mergeAdapter)",
     });
   }
-  const base = openCheckpoint(path);
+  const base = openModelCheckpoint(path);
   if (adapter === undefined) return base;
   base.close();
   const { checkpoint } = openPeft(adapter);

@@ -20,13 +20,13 @@ describe("blocks become float32 as in gguf.quants, bit for bit", () => {
     const found = weights.floats(`blocks.${type}`);
     expect(bits(found)).toEqual(bits(weights.floats(`expected.${type}`)));
     expect(new Set(found).size).toBeGreaterThan(50);
-    expect(weights.tensor(`blocks.${type}`)).toMatchObject({ type, shape: [1, 768] });
+    expect(weights.tensor(`blocks.${type}`)).toMatchObject({ type, shape: [1, found.length] });
   });
 
   test.each(types)("%s, from a block in the middle on", (type) => {
     const { block } = GGUF_TYPES[type];
-    const expected = weights.floats(`expected.${type}`).subarray(256, 256 + 2 * block);
-    expect(bits(weights.floats(`blocks.${type}`, 256, 2 * block))).toEqual(new Uint32Array(bits(expected)));
+    const expected = weights.floats(`expected.${type}`).slice(block, 2 * block);
+    expect(bits(weights.floats(`blocks.${type}`, block, block))).toEqual(bits(expected));
   });
 
   test("F32 is what it is, signed zero and subnormals too", () => {

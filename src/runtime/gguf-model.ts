@@ -1,0 +1,110 @@
+/**
+ * @file A GGUF file as a model: its keys become a configuration, its tensors those of a checkpoint. Weights are made as float32 (float16 and
+ * bfloat16 stay as they are) in a file of the cache folder when they are first needed, since graphs point at files. That costs the disk 4 bytes a
+ * weight, once a file.
+ */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { env } from "node:process";
+import { refuse, SextantError } from "../base/errors.js";
+import { sizeOf } from "../base/tensor.js";
+import { DTYPES, type Dtype } from "../formats/dtype.js";
+import { resolveFuture } from "../formats/files.js";
+import { cachePath, fillCache } from "../formats/gguf/cache.js";
+import { isGguf, readGgufHeader, type GgufHeader, type GgufTensor } from "../formats/gguf/header.js";
+import { READABLE_TYPES } from "../formats/gguf/types.js";
+import { GgufWeights } from "../formats/gguf/weights.js";
+import { quote } from "../formats/json.js";
+import { Checkpoint, openCheckpoint, type StoredTensor } from "../formats/safetensors.js";
+import { streamedBytes, streamedLayout } from "../formats/safetensors-writer.js";
+import type { Json } from "../models/config.js";
+import { ggufConfig } from "../models/gguf-config.js";
+import { ggufWeights, ROPE_FACTORS, type GgufWeight } from "../models/gguf-names.js";
+import { readModelSpec } from "../models/read-spec.js";
+import type { ModelOnDisk } from "./join-adapter.js";
+
+/** More rotary factors than any head has. */
+const MOST_FACTORS = 4096;
+
+/** A GGUF file's model. */
+export interface GgufModel extends ModelOnDisk {
+  /** What would stand in its `config.json`. */
+  readonly config: Json;
+}
+
+/** The model that a GGUF file describes; its weights are made when they are first read. The caller closes the checkpoint. */
+export function openGgufModel(path: string): GgufModel {
+  const header = readGgufHeader(path);
+  const config = configOf(header, path);
+  const weights = ggufWeights(header.tensors, config);
+  checkWeights(weights, header, path);
+  const spec = readModelSpec(config, new Map(weights.map(({ name, shape }) => [name, shape])), path);
+  return { spec, config, checkpoint: checkpointOf(weights, header, path) };
+}
+
+/** The checkpoint of a model's folder, of one safetensors file, or of a GGUF file; who opens it closes it. */
+export function openModelCheckpoint(path: string): Checkpoint {
+  return isGguf(path) ? openGgufModel(path).checkpoint : openCheckpoint(path);
+}
+
+function configOf(header: GgufHeader, path: string): Json {
+  const { metadata, tensors } = header;
+  const stored = tensors.get(ROPE_FACTORS);
+  if (!stored) return ggufConfig({ metadata, tensors }, path);
+  if (sizeOf(stored.shape) > MOST_FACTORS)
+    throw new SextantError("weights", `${path}: ${ROPE_FACTORS} has ${sizeOf(stored.shape)} factors`);
+  const weights = new GgufWeights(header);
+  try {
+    return ggufConfig({ metadata, tensors, ropeFactors: [...weights.floats(ROPE_FACTORS)] }, path);
+  } finally {
+    weights.close();
+  }
+}
+
+/** Throws where a tensor's type is not read, or where two would have one name. */
+function checkWeights(weights: readonly GgufWeight[], { tensors }: GgufHeader, path: string): void {
+  const unread = [...tensors.values()].find(({ type }) => !READABLE_TYPES.includes(type));
+  if (unread) {
+    const why = `its tensor ${quote(unread.name)} is stored as ${unread.type}; read are ${READABLE_TYPES.join(", ")}`;
+    throw refuse({ what: `cannot load ${path}`, why, instead: "use the model in another quantisation" }, "weights");
+  }
+  const names = new Set<string>();
+  for (const { name } of weights) {
+    if (names.has(name)) throw new SextantError("format", `${path}: two of its tensors are ${quote(name)}`);
+    names.add(name);
+  }
+}
+
+function checkpointOf(weights: readonly GgufWeight[], header: GgufHeader, path: string): Checkpoint {
+  const made = weights.map((weight) => ({ ...weight, dtype: dtypeOf(weight, header.tensors.get(weight.from)) }));
+  const { offsets, bytes } = streamedLayout(made);
+  const file = cachePath(resolveFuture(cacheFolder()), header);
+  const tensors = made.map(({ name, shape, dtype }): [string, StoredTensor] => [
+    name,
+    { name, dtype, shape, file, offset: offsets.get(name)!, bytes: sizeOf(shape) * DTYPES[dtype].bytes },
+  ]);
+  const prepare = () => fillCache({ path: file, bytes }, () => contentOf(made, header));
+  return new Checkpoint(path, [{ tensors: new Map(tensors), metadata: new Map(), prepare }]);
+}
+
+/** Half precision stays as it is where nothing has to be undone. */
+function dtypeOf({ change }: GgufWeight, stored: GgufTensor | undefined): Dtype {
+  return change.kind === "none" && (stored?.type === "F16" || stored?.type === "BF16") ? stored.type : "F32";
+}
+
+function* contentOf(made: readonly (GgufWeight & { readonly dtype: Dtype })[], header: GgufHeader): Generator<Uint8Array> {
+  const weights = new GgufWeights(header);
+  try {
+    const piecesOf = ({ from, change, dtype }: (typeof made)[number]) =>
+      dtype === "F32" ? weights.floatPieces(from, change) : weights.storedPieces(from);
+    yield* streamedBytes(made.map((weight) => ({ ...weight, pieces: () => piecesOf(weight) })));
+  } finally {
+    weights.close();
+  }
+}
+
+/** `SEXTANT_CACHE`, or `sextant` in the user's folder for caches; `gguf` below it. */
+function cacheFolder(): string {
+  const own = env["SEXTANT_CACHE"] || join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "sextant");
+  return join(own, "gguf");
+}
