@@ -4,7 +4,7 @@ import { damagedFiles } from "../store/check-files.js";
 import { compareRuns, type Comparison } from "../store/compare.js";
 import type { ModelRecord, RunManifest } from "../store/manifest.js";
 import { readManifest, readRun, type StoredRun } from "../store/stored-run.js";
-import { identifyModel } from "./identify.js";
+import { identifyModel, identifyTokenizer } from "./identify.js";
 import { runStudy, type StudyOptions } from "./run-study.js";
 import { studyNamed } from "./studies.js";
 
@@ -49,7 +49,7 @@ export async function verifyRun(request: VerifyRequest, options: StudyOptions = 
 }
 
 /** The folder of each model, once its files are known to be those of the run. */
-function foldersOf({ models }: RunManifest, given: Readonly<Record<string, string>>): Record<string, string> {
+function foldersOf({ models, tokenizers }: RunManifest, given: Readonly<Record<string, string>>): Record<string, string> {
   const stray = Object.keys(given).find((role) => !Object.hasOwn(models, role));
   if (stray !== undefined)
     throw refuse(
@@ -64,6 +64,7 @@ function foldersOf({ models }: RunManifest, given: Readonly<Record<string, strin
     Object.entries(models).map(([role, record]) => {
       const path = given[role] ?? record.path;
       checkModel(role, record, path);
+      checkTokenizer({ role, record, path }, tokenizers[role]);
       return [role, path];
     }),
   );
@@ -76,4 +77,18 @@ function checkModel(role: string, record: ModelRecord, path: string): void {
   const why = other ? `its ${other.path} ${found.has(other.path) ? "is another" : "is missing"}` : "it has other files";
   const named = record.revision === null ? record.id : `${record.id} at ${record.revision}`;
   throw refuse({ what: `cannot verify with ${path} as ${role}`, why, instead: `name a folder that holds ${named}` }, "request");
+}
+
+function checkTokenizer(
+  { role, record, path }: { readonly role: string; readonly record: ModelRecord; readonly path: string },
+  sha256: string | undefined,
+): void {
+  const found = identifyTokenizer(path);
+  if (found === sha256) return;
+  const is = found === undefined ? "missing" : sha256 === undefined ? "new" : "another";
+  const why = `its tokenizer.json is ${is}`;
+  throw refuse(
+    { what: `cannot verify with ${path} as ${role}`, why, instead: `name a folder that holds ${record.id} as it was` },
+    "request",
+  );
 }
