@@ -52,7 +52,7 @@ export function outcomeFigure(
     name,
     title,
     caption:
-      "Disabled: the right result is called wrong. Partial: it is not judged, but the answer is given. Verifies: it is called right.",
+      "Disabled: the right result is called wrong. Partial: it is not judged, but the answer is given. Verifies: it is called right. Unknown: none of these, such as brackets without a verdict.",
     svg: stackedSharesSvg(
       results
         .filter(({ outcomes }) => outcomes.length > 0)

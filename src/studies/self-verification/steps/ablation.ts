@@ -245,7 +245,7 @@ function curveFigure(results: ReadonlyMap<string, ConditionResult>, { ranked }: 
     name: "curve",
     title: "How few heads suffice",
     caption: `Share of right results that are not called right (called wrong, or not judged any more), as the ${ranked.length} heads that look back are switched off one after another, in the order of each score. Bands are 95 % intervals.`,
-    svg: curveSvg(series, { title: "how few heads suffice", xLabel: "heads switched off", yLabel: "share not verified" }),
+    svg: curveSvg(series, { title: "how few heads suffice", xLabel: "heads switched off", yLabel: "share not called right" }),
     table: "outcomes",
   };
 }
