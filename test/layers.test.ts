@@ -33,13 +33,14 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["@huggingface/jinja",      /^formats\/chat\.ts$/],
   ["@huggingface/tokenizers", /^formats\/tokens\//],
   ["@resvg/resvg-js",         /^charts\/png\.ts$/],
+  ["@huggingface/hub",        /^formats\/hub\/listing\.ts$/],
   ["node:fs",                 /^(formats|store)\//],
   ["node:zlib",               /^formats\//],
   ["node:crypto",             /^(formats|store)\//],
   ["node:module",             /^charts\/png\.ts$/],
   ["node:path",               /^(formats|runtime|store|studies|cli)\//],
-  ["node:os",                 /^(runtime\/|studies\/made-on)/],
-  ["node:process",            /^(runtime\/gguf-model\.ts$|studies\/made-on\.ts$)/],
+  ["node:os",                 /^(formats\/hub\/|runtime\/|studies\/made-on)/],
+  ["node:process",            /^(formats\/hub\/|runtime\/gguf-model\.ts$|studies\/made-on\.ts$)/],
   ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:util",               /^cli\//],
 ];
@@ -48,8 +49,9 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
 const GLOBALS: readonly (readonly [what: RegExp, where: RegExp])[] = [
   [/\bconsole\./, /^cli\//],
   [/\bprocess\./, /^cli\//],
-  [/\bfetch\(/, /^$/],
-  [/\b(?:Math\.random|Date\.now)/, /^$/],
+  [/\bfetch\(/, /^formats\/hub\/request\.ts$/],
+  [/\bMath\.random/, /^$/],
+  [/\bDate\.now/, /^formats\/hub\/partial-file\.ts$/],
   [/\bnew Date\(\)/, /^studies\/made-on\.ts$/],
 ];
 
