@@ -1,5 +1,5 @@
 /**
- * @file The tokenizer of a model folder: ids, the stretch of text behind each id, and text again, exactly. It follows
+ * @file The tokenizer of a model's folder, or of a GGUF file: ids, the stretch of text behind each id, and text again, exactly. It follows
  * `tokenizer.json` to the letter, as the Rust `tokenizers` do; in particular its post-processor alone decides whether a
  * beginning-of-text token is added (`add_bos_token` in `tokenizer_config.json` is not consulted, as in transformers 5).
  * One departure: a character for which there is neither a token nor an unknown token is refused rather than dropped.
@@ -9,6 +9,8 @@ import { basename, join } from "node:path";
 import { refuse, SextantError } from "../base/errors.js";
 import { decodeUtf8, makeDetokenizer, type Detokenizer, type TextStream } from "./tokens/detokenize.js";
 import { makeEncoder, type Encode } from "./tokens/encoder.js";
+import { isGguf, readGgufHeader } from "./gguf/header.js";
+import { tokenizerFiles, type TokenizerFiles } from "./gguf/tokenizer.js";
 import { statOf } from "./files.js";
 import { isJsonObject, quote, readJsonObject, readText, type JsonObject } from "./json.js";
 import type { TextRange } from "./tokens/trace.js";
@@ -50,20 +52,21 @@ export interface Tokenizer {
 
 const MAX_TOKENIZER_BYTES = 256 << 20;
 
-/** The tokenizer of a folder with a `tokenizer.json`. */
-export function loadTokenizer(folder: string): Tokenizer {
-  const path = join(folder, "tokenizer.json");
-  if (!existsSync(path)) throw noTokenizer(folder);
-  const file = readJsonObject(path, { maxBytes: MAX_TOKENIZER_BYTES });
-  const config = readOptional(folder, "tokenizer_config.json");
-  const generation = readOptional(folder, "generation_config.json");
-  const engine = makeEngine(file, config, path);
+/** The tokenizer of a folder with a `tokenizer.json`, or of a GGUF file. */
+export function loadTokenizer(path: string): Tokenizer {
+  const { file, source, config, generation, specialTokens, chatTemplates } = isGguf(path) ? readGgufFile(path) : readFolder(path);
+  const engine = makeEngine(file, config, source);
   const detokenizer = makeDetokenizer(file["decoder"], engine);
   const encode = makeEncoder(file["normalizer"], engine, detokenizer);
-  const specialTokens = { ...namedTokens(readOptional(folder, "special_tokens_map.json")), ...namedTokens(config) };
   const named = namedIds(specialTokens, generation, engine);
-  const chatTemplates = readChatTemplates(folder, config);
-  return { folder, vocabSize: engine.vocabSize, ...named, specialTokens, chatTemplates, ...methods(engine, detokenizer, encode, named) };
+  return {
+    folder: path,
+    vocabSize: engine.vocabSize,
+    ...named,
+    specialTokens,
+    chatTemplates,
+    ...methods(engine, detokenizer, encode, named),
+  };
 }
 
 /** Throws when the tokenizer can produce an id for which the model, with `rows` embeddings, has none. */
@@ -124,7 +127,29 @@ function singleToken(text: string, encode: Tokenizer["encode"], engine: Tokenize
   throw refuse({ what: `cannot take ${quote(text)} as one token`, why, instead: "use a text that is one token, or a token id" }, "request");
 }
 
-// ── the folder ──
+// ── the files ──
+
+interface Parts extends TokenizerFiles {
+  /** What an error calls `tokenizer.json`. */
+  readonly source: string;
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly chatTemplates: ReadonlyMap<string, string>;
+}
+
+function readFolder(folder: string): Parts {
+  const source = join(folder, "tokenizer.json");
+  if (!existsSync(source)) throw noTokenizer(folder);
+  const file = readJsonObject(source, { maxBytes: MAX_TOKENIZER_BYTES });
+  const config = readOptional(folder, "tokenizer_config.json");
+  const generation = readOptional(folder, "generation_config.json");
+  const specialTokens = { ...namedTokens(readOptional(folder, "special_tokens_map.json")), ...namedTokens(config) };
+  return { file, source, config, generation, specialTokens, chatTemplates: readChatTemplates(folder, config) };
+}
+
+function readGgufFile(path: string): Parts {
+  const files = tokenizerFiles(readGgufHeader(path).metadata, path);
+  return { ...files, source: path, specialTokens: namedTokens(files.config), chatTemplates: statedTemplates(files.config) };
+}
 
 function readOptional(folder: string, name: string): JsonObject {
   const path = join(folder, name);
@@ -150,14 +175,19 @@ function namedIds(tokens: Readonly<Record<string, string>>, generation: JsonObje
 }
 
 function readChatTemplates(folder: string, config: JsonObject): Map<string, string> {
+  const templates = statedTemplates(config);
+  const path = join(folder, "chat_template.jinja");
+  if (existsSync(path)) templates.set("default", readText(path));
+  return templates;
+}
+
+function statedTemplates(config: JsonObject): Map<string, string> {
   const templates = new Map<string, string>();
   const own = config["chat_template"];
   if (typeof own === "string") templates.set("default", own);
   for (const entry of Array.isArray(own) ? own.filter(isJsonObject) : []) {
     if (typeof entry["name"] === "string" && typeof entry["template"] === "string") templates.set(entry["name"], entry["template"]);
   }
-  const path = join(folder, "chat_template.jinja");
-  if (existsSync(path)) templates.set("default", readText(path));
   return templates;
 }
 

@@ -1,7 +1,7 @@
 /**
  * @file The keys of a GGUF file → the `config.json` that the same model has elsewhere, so that one reading of each family serves both. What llama.cpp
  * computes and no key says (scales of Gemma, its window's rhythm) is stated here with its source, llama.cpp's `src/llama-model.cpp`. A key
- * of a family's rotary or attention settings that nobody reads is refused.
+ * that nobody reads is refused where it would change the numbers.
  */
 import { refuse, SextantError } from "../base/errors.js";
 import { quote } from "../formats/json.js";
@@ -77,6 +77,8 @@ function readingOf(keys: Config, p: string, given: GgufDescription): Reading {
   const dModel = keys.count(`${p}embedding_length`);
   const heads = evenCount(keys, given, `${p}attention.head_count`);
   const kvHeads = keys.has(`${p}attention.head_count_kv`) ? evenCount(keys, given, `${p}attention.head_count_kv`) : heads;
+  if (!keys.has(`${p}attention.key_length`) && dModel % heads !== 0)
+    throw keys.wrong(`${p}attention.head_count`, `a divisor of ${dModel}`, heads);
   const dHead = keys.count(`${p}attention.key_length`, dModel / heads);
   const dValue = keys.count(`${p}attention.value_length`, dHead);
   if (dValue !== dHead) throw keys.refused(`${p}attention.value_length`, dValue, `values must be as long as keys, ${dHead}`);
@@ -173,10 +175,10 @@ function specialIds(metadata: GgufMetadata): Json {
 /** Keys of the architecture that say nothing about the numbers. */
 const WITHOUT_EFFECT = new Set(["vocab_size", "tensor_data_layout", "rope.scaling.finetuned", "rope.scaling.original_context_length"]);
 
-/** Keys of the architecture that nothing has read: refused where they tell of attention or rotary, else passed on to be listed as not understood. */
+/** Keys of the architecture that nothing has read: refused where they would change the numbers, else passed on to be listed as not understood. */
 function unreadKeys({ keys, p }: Reading): Json {
   const unread = keys.unread().filter((key) => key.startsWith(p) && !WITHOUT_EFFECT.has(key.slice(p.length)));
-  const grave = unread.find((key) => /^(attention|rope)\./.test(key.slice(p.length)));
+  const grave = unread.find((key) => /^(attention|rope|expert)|scale|softcap|residual/.test(key.slice(p.length)));
   if (grave !== undefined) throw refuse({ what: `cannot honour ${grave} of ${keys.where}`, why: "no part of Sextant knows this setting" });
   return Object.fromEntries(unread.map((key) => [key, true]));
 }
