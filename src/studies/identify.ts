@@ -1,32 +1,36 @@
-/** @file Which model lies in a folder: names, hashes. A folder of the hub's cache says its id and commit by its path. */
+/** @file Which model lies in a folder or a GGUF file: names, hashes. A folder of the hub's cache says its id and commit by its path. */
 import { join } from "node:path";
 import { isThere, resolveReal } from "../formats/files.js";
-import { openCheckpoint } from "../formats/safetensors.js";
+import { isGguf } from "../formats/gguf/header.js";
 import type { ModelSpec } from "../models/spec.js";
+import { openModelCheckpoint } from "../runtime/gguf-model.js";
 import { sizeOf } from "../base/tensor.js";
 import { fileRecord } from "../store/file-record.js";
 import type { ModelRecord } from "../store/manifest.js";
 
 /** The record of the model in a folder. Every file of weights is read once for its hash. */
 export function identifyModel(path: string, spec: Pick<ModelSpec, "family">): ModelRecord {
-  const checkpoint = openCheckpoint(path);
+  const checkpoint = openModelCheckpoint(path);
   try {
     const stored = [...checkpoint.tensors.values()];
-    const names = ["config.json", ...new Set(stored.map(({ file }) => nameOf(file)))];
+    const files = isGguf(path)
+      ? [fileRecord(path, nameOf(path))]
+      : ["config.json", ...new Set(stored.map(({ file }) => nameOf(file)))].map((name) => fileRecord(join(path, name), name));
     return {
       path,
       ...hubName(path),
       family: spec.family,
       parameters: stored.reduce((total, { shape }) => total + sizeOf(shape), 0),
-      files: names.map((name) => fileRecord(join(path, name), name)),
+      files,
     };
   } finally {
     checkpoint.close();
   }
 }
 
-/** SHA-256 of `tokenizer.json`; undefined where there is none. */
+/** SHA-256 of `tokenizer.json`, or of the GGUF file that the tokenizer is in; undefined where there is none. */
 export function identifyTokenizer(path: string): string | undefined {
+  if (isGguf(path)) return fileRecord(path, nameOf(path)).sha256;
   const file = join(path, "tokenizer.json");
   return isThere(file) ? fileRecord(file, "tokenizer.json").sha256 : undefined;
 }

@@ -26,7 +26,7 @@ export function plantStudy(folder: string, searches = 40): PlantedStudy {
     model,
     parameters: {
       searches: { file },
-      probe: { learningRate: 0.1, maxSteps: 100, seeds: 1, controls: 5 },
+      probe: { method: "softmax_adamw", learningRate: 0.1, maxSteps: 100, seeds: 1, controls: 5 },
       steer: { layers: [1], strengths: [1], cases: 12, placebos: 2 },
       // The planted valid units are ten, and stand in layer 1.
       units: { layers: [1], perLayer: 10, ranking: 10 },
@@ -44,7 +44,7 @@ export function smallStudy(folder: string): PlantedStudy {
     model,
     parameters: {
       ...parameters,
-      probe: { learningRate: 0.1, maxSteps: 50, seeds: 1, controls: 1 },
+      probe: { method: "softmax_adamw", learningRate: 0.1, maxSteps: 50, seeds: 1, controls: 1 },
       steer: { layers: [1], strengths: [0.5, 1], cases: 4, placebos: 1 },
       ablation: { cases: 6, batch: 4, randomDraws: 1, curve: 2 },
     },

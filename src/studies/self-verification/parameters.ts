@@ -8,6 +8,9 @@ import type { ModelSpec } from "../../models/spec.js";
 import { fileRecord } from "../../store/file-record.js";
 import { FORMAT_NAMES } from "./formats/table.js";
 
+/** How the probe of later steps is fitted. */
+const PROBE_METHODS = ["softmax", "softmax_adamw"] as const;
+
 /** The scores that heads are ranked by. */
 export const HEAD_ORDERS = ["diagonal", "composition", "effect"] as const;
 
@@ -32,6 +35,12 @@ export interface SelfVerificationParameters {
     /** A probe to use instead of a fitted one: a file as the paper's authors released it, or safetensors. Null: it is fitted. */
     readonly file: string | null;
     readonly sha256: string | null;
+    /**
+     * `softmax_adamw`, as in the paper: from a random start, which stays in the rows where the classes are parted long before it is forgotten. `softmax`: the one answer of a
+     * penalised fit, whose strength the validation side chooses.
+     */
+    readonly method: (typeof PROBE_METHODS)[number];
+    /** Of AdamW. */
     readonly learningRate: number;
     readonly maxSteps: number;
     /** Seeds with which the probe is fitted anew. */
@@ -111,7 +120,16 @@ export function defaultParameters(spec: Pick<ModelSpec, "layers" | "family">): S
   return {
     format: isPapers ? "qwen-countdown" : "countdown",
     searches: { prompts: 256, examples: 0, file: null, sha256: null, bothVerdicts: true },
-    probe: { file: null, sha256: null, learningRate: isPapers ? 1e-4 : 1e-2, maxSteps: 2000, seeds: 3, controls: 5, most: 1500 },
+    probe: {
+      file: null,
+      sha256: null,
+      method: isPapers ? "softmax_adamw" : "softmax",
+      learningRate: isPapers ? 1e-4 : 1e-2,
+      maxSteps: 2000,
+      seeds: 3,
+      controls: 5,
+      most: 1500,
+    },
     lens: { top: 10 },
     steer: {
       layers: range(scaled(PAPER.steerFrom), Math.max(scaled(PAPER.steerTo), scaled(PAPER.steerFrom) + 1)),
@@ -215,6 +233,7 @@ const CHOICES: readonly (readonly [path: string, words: readonly string[]])[] = 
   ["format", FORMAT_NAMES],
   ["heads.lookFrom", ["result", "open", "either"]],
   ["heads.rankBy", HEAD_ORDERS],
+  ["probe.method", PROBE_METHODS],
 ];
 
 /** What a number must be, by its path. */

@@ -72,10 +72,10 @@ export function headFinding(heads: readonly (readonly LayerProbe[])[]): Finding 
 }
 
 /**
- * How nearly opposite the two classes' rows are. Both begin at random, of length 1 or so, and fitting adds to one what it takes from the other: with a step of
+ * How nearly opposite the two classes' rows are. With AdamW both begin at random, of length 1 or so, and fitting adds to one what it takes from the other: with a step of
  * length s the cosine is about −s² / (1 + s²).
  */
-export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor<Float32Array>, isFitted: boolean): Finding {
+export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor<Float32Array>, method: string | undefined): Finding {
   const row = (layer: number, label: number): Float32Array => data.subarray((layer * 2 + label) * width, (layer * 2 + label + 1) * width);
   const last = layers - 1;
   const [a, b] = [row(last, 0), row(last, 1)];
@@ -84,6 +84,9 @@ export function cosineFinding({ data, shape: [layers = 0, , width = 0] }: Tensor
     unit: "cosine",
     tolerance: { absolute: 0.02, relative: 0 },
     published: PAPER.classCosine,
-    ...(isFitted && { note: "1 plus the cosine is about the share of a row's squared length that is left of its random start" }),
+    ...(method === "softmax" && { note: "-1 by construction: the penalised fit has one answer, in which the rows are opposite" }),
+    ...(method === "softmax_adamw" && {
+      note: "1 plus the cosine is about the share of a row's squared length that is left of its random start",
+    }),
   });
 }

@@ -28,7 +28,7 @@ export const probeStep: Step<SelfVerificationParameters> = {
   name: "probe",
   title: "Linear probes for the verdict to come",
   about:
-    "A linear classifier without bias is fitted to each layer's activations at the bracket, all layers together, to tell the verdicts apart; searches are divided into sides as wholes. Places (stream, attention, MLP, single heads) and moments of the attempt are compared by logistic regression, which has a bias and one answer; so are shuffled labels and random projections. Beside it other seeds and sides.",
+    "A linear classifier is fitted to each layer's activations at the bracket, to tell the verdicts apart; searches are divided into sides as wholes. Places (stream, attention, MLP, single heads) and moments of the attempt are compared by logistic regression, which has a bias and one answer; so are shuffled labels and random projections. Beside it other seeds and sides.",
   async run(context) {
     const searches = context.earlier<SearchesState>("searches").state;
     const used = stepsToProbe(searches, { most: context.parameters.probe.most, bothVerdicts: context.parameters.searches.bothVerdicts });
@@ -56,7 +56,7 @@ export const probeStep: Step<SelfVerificationParameters> = {
         ...seeds,
         ...momentFindings(moments),
         headFinding(heads),
-        cosineFinding(weights, given === null),
+        cosineFinding(weights, given === null ? context.parameters.probe.method : undefined),
       ],
       state: state as unknown as JsonObject,
       tensors: { probe: weights },
@@ -109,14 +109,19 @@ function requestOf({ context, steps }: Work, examples: Tensor<Float32Array>, met
   };
 }
 
-function methodOf({ context }: Work): ProbeMethod {
-  const { learningRate, maxSteps } = context.parameters.probe;
-  return { kind: "softmax_adamw", learningRate, maxSteps };
+/** What later steps use: rows for activations as they are, without standardising. */
+function mainRequest(work: Work, examples: Tensor<Float32Array>, seed = 0): ProbeRequest {
+  const { method, learningRate, maxSteps } = work.context.parameters.probe;
+  const chosen: ProbeMethod = method === "softmax" ? { kind: method, l2: STRENGTHS } : { kind: method, learningRate, maxSteps };
+  return { ...requestOf(work, examples, chosen, seed), standardise: false };
 }
 
+/** Penalties that the validation side chooses from. */
+const STRENGTHS = [1e-4, 1e-3, 1e-2, 1e-1, 1];
+
 function fitMain(work: Work, streams: ReadonlyMap<string, Tensor<Float32Array>>): Probed {
-  const { layers } = fitProbe(requestOf(work, streams.get("resid_post")!, methodOf(work)));
-  return { site: "resid_post", moment: "open", method: "softmax_adamw", probes: layers };
+  const { layers } = fitProbe(mainRequest(work, streams.get("resid_post")!));
+  return { site: "resid_post", moment: "open", method: work.context.parameters.probe.method, probes: layers };
 }
 
 function fitSite(work: Work, streams: ReadonlyMap<string, Tensor<Float32Array>>, site: string): Probed {
@@ -184,10 +189,7 @@ function stackOf(probes: readonly LayerProbe[]): Tensor<Float32Array> {
 
 function seedsOf(work: Work, examples: Tensor<Float32Array>, main: Probed): Finding[] {
   const { seeds } = work.context.parameters.probe;
-  const others = Array.from(
-    { length: seeds },
-    (_, i) => fitProbe({ ...requestOf(work, examples, methodOf(work), i + 1), interval: "none" }).layers,
-  );
+  const others = Array.from({ length: seeds }, (_, i) => fitProbe({ ...mainRequest(work, examples, i + 1), interval: "none" }).layers);
   const last = main.probes.length - 1;
   const accuracies = others.map((layers) => layers[last]!.test.balancedAccuracy);
   const cosines = others.flatMap((layers) =>
