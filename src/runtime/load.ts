@@ -1,8 +1,9 @@
-/** @file A folder in Hugging Face layout → a model, or only its spec. */
+/** @file A folder in Hugging Face layout, or a model in the hub's cache → a model ready to run, or only its spec. */
 import { join } from "node:path";
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
+import { findModel } from "../formats/hub/resolve-model.js";
 import { isGguf } from "../formats/gguf/header.js";
 import { readJsonObject } from "../formats/json.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
@@ -37,7 +38,10 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The model in a folder, ready to run. */
+/**
+ * The model in a folder, ready to run. `ORG/NAME` or `ORG/NAME@REVISION` is a model of the hub that is in its cache; nothing is downloaded here:
+ * `resolveModel` and `sextant pull` do that.
+ */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
   const { threads, memoryLimit } = options;
   checkOptions(options);
@@ -70,8 +74,9 @@ function checkOptions({ threads = 1, memoryLimit = 1, signal }: LoadOptions): vo
   if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
 }
 
-/** What a folder's `config.json` and checkpoint describe; nothing is computed. The caller closes the checkpoint. */
-export function readSpec(path: string): ModelOnDisk {
+/** What a model's `config.json` and checkpoint describe; nothing is computed. It is named as for `loadModel`. The caller closes the checkpoint. */
+export function readSpec(named: string): ModelOnDisk {
+  const path = findModel(named);
   if (isGguf(path)) return openGgufModel(path);
   const where = join(path, "config.json");
   const why = !statOf(path, "the model").isDirectory() ? "it is a file" : isThere(where) ? undefined : "it has no config.json";

@@ -13,7 +13,7 @@ import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { kill, pid } from "node:process";
 import { SextantError } from "../../base/errors.js";
-import { fileError, readRange } from "../files.js";
+import { fileError, isThere, readRange } from "../files.js";
 import { statsIfThere } from "./stats.js";
 
 /** How often a process says that it is still at a file, and how long none may have said so before it counts as gone, in ms. */
@@ -141,6 +141,7 @@ interface Found {
 /** Our partial files of the blob, the largest first. */
 function partialsOf(blob: string): Found[] {
   const [folder, hash] = [dirname(blob), basename(blob)];
+  if (!isThere(folder)) return [];
   const names = readdirSync(folder).filter((name) => name.startsWith(`${hash}.sextant-`));
   const found = names.flatMap((name): Found[] => {
     const match = OURS.exec(name);

@@ -40,7 +40,7 @@ export interface PullPlan {
   /** The hub's address. */
   readonly endpoint: string;
   readonly files: readonly PlannedFile[];
-  /** Bytes of all files, and of those that are not there yet. */
+  /** Bytes of all files, and how many of them are still to come. */
   readonly bytes: number;
   readonly missing: number;
 }
@@ -84,9 +84,10 @@ export async function pullModel(model: string, options: PullOptions = {}): Promi
   const files = await neededFiles(pull);
   const plan = planOf(pull, files);
   options.onPlan?.(plan);
-  if (plan.missing > 0) {
-    prepareDisk(pull, files);
-    await downloadAll(pull, files);
+  const missing = missingOf(pull, files);
+  if (missing.length > 0) {
+    prepareDisk(pull, plan.missing);
+    await downloadAll(pull, missing);
   }
   // After the last download, so that a snapshot is there with all its files or, but for an instant, not at all.
   for (const file of files.toSorted((a, b) => Number(a.path === "config.json") - Number(b.path === "config.json"))) place(pull, file);
@@ -123,15 +124,14 @@ async function readIndex(pull: Pull, index: RemoteFile): Promise<unknown> {
 
 function planOf(pull: Pull, needed: readonly RemoteFile[]): PullPlan {
   const { id, settings, places, listing } = pull;
-  const sum = (some: Iterable<RemoteFile>): number => [...some].reduce((total, { bytes }) => total + bytes, 0);
   return {
     ...id,
     commit: listing.commit,
     folder: places.snapshot(listing.commit),
     endpoint: settings.endpoint,
     files: needed.map((file) => ({ path: file.path, bytes: file.bytes, cached: isHere(pull, file) })),
-    bytes: sum(needed),
-    missing: sum(missingOf(pull, needed)),
+    bytes: needed.reduce((sum, { bytes }) => sum + bytes, 0),
+    missing: missingOf(pull, needed).reduce((sum, { bytes, hash }) => sum + Math.max(0, bytes - partialBytes(places.blob(hash))), 0),
   };
 }
 
@@ -155,13 +155,11 @@ function place(pull: Pull, file: RemoteFile): void {
 }
 
 /** Makes the folder for blobs. A disk that would be full at the end of an hour is refused at its beginning. */
-function prepareDisk(pull: Pull, files: readonly RemoteFile[]): void {
-  const { id, places, listing } = pull;
+function prepareDisk({ id, places, listing }: Pull, missing: number): void {
   const blobs = dirname(places.blob("x"));
   for (const folder of [blobs, dirname(places.snapshot(listing.commit))]) makeFolder(folder);
   const { bavail, bsize } = statfsSync(blobs);
   const free = bavail * bsize;
-  const missing = missingOf(pull, files).reduce((sum, { bytes, hash }) => sum + bytes - partialBytes(places.blob(hash)), 0);
   // Some network disks do not know, and say 0.
   if (free === 0 || missing <= free) return;
   const why = `it takes ${describeBytes(missing)}, and there are ${describeBytes(free)} free in ${blobs}`;
@@ -180,10 +178,10 @@ function makeFolder(folder: string): void {
   }
 }
 
-/** Downloads what is missing, two files at a time. The first failure stops the other, and is thrown once both have ended. */
-async function downloadAll(pull: Pull, files: readonly RemoteFile[]): Promise<void> {
+/** Downloads the files, two at a time. The first failure stops the other, and is thrown once both have ended. */
+async function downloadAll(pull: Pull, missing: readonly RemoteFile[]): Promise<void> {
   const { access, options } = pull;
-  const queue = missingOf(pull, files).toSorted((a, b) => a.bytes - b.bytes);
+  const queue = missing.toSorted((a, b) => a.bytes - b.bytes);
   const total = queue.reduce((sum, { bytes }) => sum + bytes, 0);
   const there = new Map<string, number>();
   const failure = new AbortController();

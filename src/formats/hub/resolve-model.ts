@@ -1,5 +1,5 @@
 /** @file What a user calls a model → the folder that it lies in: a path is itself, an id of the hub is looked up in the cache, then downloaded. */
-import { refuse } from "../../base/errors.js";
+import { isSextantError, refuse, SextantError } from "../../base/errors.js";
 import { isThere } from "../files.js";
 import { cachedSnapshot } from "./cache.js";
 import { parseModelId } from "./model-id.js";
@@ -16,7 +16,18 @@ export async function resolveModel(model: string, options: Omit<PullOptions, "in
   const here = folderHere(model, cache);
   if (here !== undefined) return here;
   if (offline) throw notHere(model, cache, "unset HF_HUB_OFFLINE, and it is downloaded");
-  return (await pullModel(model, options)).folder;
+  return (await pullModel(model, options).catch(alsoNoFolder(model))).folder;
+}
+
+/** What cannot be downloaded may have been meant as a path. */
+function alsoNoFolder(model: string): (error: unknown) => never {
+  return (error) => {
+    if (!isSextantError(error) || error.kind !== "file") throw error;
+    throw new SextantError("file", `there is no folder ${model} here; ${error.message}`, {
+      ...(error.refusal && { refusal: error.refusal }),
+      cause: error,
+    });
+  };
 }
 
 /** As `resolveModel` without a network: an id that is not in the cache is a `file` error. */

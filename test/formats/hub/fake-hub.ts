@@ -131,8 +131,10 @@ function route({ path }: Asked, state: State): Answer {
   if (info) return infoOf(info[1]!, decodeURIComponent(info[2]!), state);
   const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([0-9a-f]{40})$/.exec(url.pathname);
   if (tree) return treeOf(`${tree[1]}@${tree[2]}`, url, state);
-  const file = /^\/([^/]+\/[^/]+)\/resolve\/([0-9a-f]{40})\/(.+)$/.exec(url.pathname);
-  return file ? fileOf({ repo: file[1]!, commit: file[2]!, name: decodeURIComponent(file[3]!) }, state) : MISSING;
+  const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
+  return file
+    ? fileOf({ repo: file[1]!, commit: state.refs.get(`${file[1]}@${file[2]}`) ?? file[2]!, name: decodeURIComponent(file[3]!) }, state)
+    : MISSING;
 }
 
 function infoOf(name: string, revision: string, { commits, refs }: State): Answer {
@@ -160,7 +162,7 @@ function treeOf(key: string, url: URL, { hub, commits }: State): Answer {
 function fileOf({ repo, commit, name }: { repo: string; commit: string; name: string }, { commits, cdn }: State): Answer {
   const bytes = commits.get(`${repo}@${commit}`)?.[name];
   if (!bytes) return { status: 404, headers: { "x-error-code": "EntryNotFound" } };
-  if (!LARGE.test(name)) return { bytes };
+  if (!LARGE.test(name)) return { bytes, headers: { "x-repo-commit": commit, etag: `"${gitSha1(bytes)}"` } };
   const linked = { "x-repo-commit": commit, "x-linked-size": String(bytes.length), "x-linked-etag": `"${sha256(bytes)}"` };
   return { status: 302, headers: { ...linked, location: `${cdn}/${sha256(bytes)}` } };
 }
