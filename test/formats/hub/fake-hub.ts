@@ -127,11 +127,11 @@ interface State {
 
 function route({ path }: Asked, state: State): Answer {
   const url = new URL(path, "http://hub");
-  const info = /^\/api\/models\/([^/]+\/[^/]+)\/revision\/(.+)$/.exec(url.pathname);
+  const info = /^\/api\/models\/((?:[^/]+\/)?[^/]+)\/revision\/(.+)$/.exec(url.pathname);
   if (info) return infoOf(info[1]!, decodeURIComponent(info[2]!), state);
-  const tree = /^\/api\/models\/([^/]+\/[^/]+)\/tree\/([0-9a-f]{40})$/.exec(url.pathname);
+  const tree = /^\/api\/models\/((?:[^/]+\/)?[^/]+)\/tree\/([0-9a-f]{40})$/.exec(url.pathname);
   if (tree) return treeOf(`${tree[1]}@${tree[2]}`, url, state);
-  const file = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
+  const file = /^\/((?:[^/]+\/)?[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(url.pathname);
   return file
     ? fileOf({ repo: file[1]!, commit: state.refs.get(`${file[1]}@${file[2]}`) ?? file[2]!, name: decodeURIComponent(file[3]!) }, state)
     : MISSING;

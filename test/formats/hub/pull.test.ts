@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { createServer, type AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { beforeEach, describe, expect, test } from "vitest";
 import { isSextantError } from "../../../src/base/errors.js";
 import { pullModel, type PullOptions, type PullPlan } from "../../../src/formats/hub/pull.js";
@@ -118,6 +119,23 @@ describe("a download", () => {
     expect(readdirSync(repo("refs"))).toEqual(["refs"]);
     // What both commits have is there once.
     expect(blobs()).toHaveLength(NEEDED.length + 1);
+  });
+
+  test("of an old model without an organisation, which has moved, follows it", async () => {
+    hub.put("tiny", { "config.json": Buffer.from("{}") });
+    hub.odd = ({ path: asked }) =>
+      /^(?:\/api\/models)?\/tiny\//.test(asked) ? { status: 307, headers: { location: asked.replace("/tiny/", "/lab/tiny/") } } : undefined;
+    const { folder } = await pull("tiny");
+    expect(folder).toBe(join(cache, "models--tiny", "snapshots", COMMIT));
+    expect(readdirSync(folder)).toHaveLength(NEEDED.length);
+  });
+
+  test("of text that comes compressed all the same is right", async () => {
+    const config = FILES["config.json" as keyof typeof FILES];
+    hub.odd = ({ path: asked }) =>
+      asked.endsWith("/config.json") ? { body: gzipSync(config), headers: { "content-encoding": "gzip" } } : undefined;
+    await pull();
+    expect(isSame(snapshot("config.json"), config)).toBe(true);
   });
 
   test("of weights in several files takes those that the index names", async () => {

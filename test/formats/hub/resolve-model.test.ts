@@ -100,7 +100,9 @@ describe("a model", () => {
 
   test("that is neither a folder nor on the hub says both", async () => {
     const online = { cache: CACHE, endpoint: hub.endpoint, environment: {} };
-    expect(await refused(resolveModel("lab/nothing", online))).toMatchInlineSnapshot(`"file: there is no folder lab/nothing here; cannot download lab/nothing: HOST has no model lab/nothing, or it is private. Instead: check the name, or give a token of an account that may read it in HF_TOKEN, or log in with \`hf auth login\`"`);
+    expect(await refused(resolveModel("lab/nothing", online))).toMatchInlineSnapshot(
+      `"file: there is no folder lab/nothing here; cannot download lab/nothing: HOST has no model lab/nothing, or it is private. Instead: check the name, or give a token of an account that may read it in HF_TOKEN, or log in with \`hf auth login\`"`,
+    );
   });
 
   test("is loaded by its id from the cache, never from the hub", async () => {
@@ -110,7 +112,9 @@ describe("a model", () => {
       const model = await loadModel("lab/tiny", { lazy: true });
       expect(model.spec.family).toBe("qwen2");
       await model.close();
-      expect(await refused(loadModel("lab/none"))).toMatchInlineSnapshot(`"file: cannot find the model lab/none: there is no such folder, and the hub's cache TMP/cache does not have it with its weights. Instead: download it with \`sextant pull lab/none\` or \`await resolveModel("lab/none")\`"`);
+      expect(await refused(loadModel("lab/none"))).toMatchInlineSnapshot(
+        `"file: cannot find the model lab/none: there is no such folder, and the hub's cache TMP/cache does not have it with its weights. Instead: download it with \`sextant pull lab/none\` or \`await resolveModel("lab/none")\`"`,
+      );
     } finally {
       if (before === undefined) delete process.env["HF_HUB_CACHE"];
       else process.env["HF_HUB_CACHE"] = before;
