@@ -61,6 +61,8 @@ export interface Call<O extends OptionTable = OptionTable> {
   readonly onProgress: (progress: Progress) => void;
   /** Prints at once, unless `--json` was given. */
   readonly say: (text: string) => void;
+  /** Prints at once on standard error, also with `--json`: what is no part of the answer, but must not happen unsaid. */
+  readonly note: (text: string) => void;
   /** Sets what is said when the run is interrupted: how to go on. */
   readonly advise: (advice: string) => void;
 }

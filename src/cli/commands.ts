@@ -8,8 +8,10 @@ import { gradientCommand } from "./commands/gradient.js";
 import { knockoutCommand } from "./commands/knockout.js";
 import { lensCommand } from "./commands/lens.js";
 import { modelCommand } from "./commands/model.js";
+import { modelsCommand } from "./commands/models.js";
 import { patchCommand } from "./commands/patch.js";
 import { pathCommand } from "./commands/path.js";
+import { pullCommand } from "./commands/pull.js";
 import { readCommand } from "./commands/read.js";
 import { runsCommand } from "./commands/runs.js";
 import { trainCommand } from "./commands/train.js";
@@ -20,6 +22,8 @@ import { verifyModelCommand } from "./commands/verify-model.js";
 export const COMMANDS: readonly Command[] = [
   demoCommand,
   modelCommand,
+  modelsCommand,
+  pullCommand,
   lensCommand,
   attendCommand,
   readCommand,

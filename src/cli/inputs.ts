@@ -7,10 +7,11 @@ import type { ScheduledEdit } from "../runtime/edit.js";
 import type { Model } from "../runtime/model.js";
 import type { Call, OptionTable, OptionValues } from "./command.js";
 import { parseTokens } from "./lists.js";
+import { modelFolder } from "./model-folder.js";
 import { usage } from "./parse.js";
 
 /** The positional argument of the commands that run a model. */
-export const MODEL_ARGUMENT = { name: "MODEL", meaning: "the model's folder" } as const;
+export const MODEL_ARGUMENT = { name: "MODEL", meaning: "the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub" } as const;
 
 /** The prompt, as text or as token ids. */
 export const PROMPT_OPTIONS = {
@@ -41,8 +42,8 @@ export interface Opened {
 }
 
 /** Loads the model of the command's first argument, hands it to `use`, and closes it whatever happens. */
-export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promise<T>, folder = call.arguments[0]!): Promise<T> {
-  const { loadModel } = await import("../runtime/load.js");
+export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promise<T>, named = call.arguments[0]!): Promise<T> {
+  const [{ loadModel }, folder] = await Promise.all([import("../runtime/load.js"), modelFolder(call, named)]);
   const { threads } = call.options;
   const model = await loadModel(folder, { ...(threads && { threads }), onProgress: call.onProgress, signal: call.signal });
   let found: Promise<Tokenizer | undefined> | undefined;

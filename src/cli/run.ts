@@ -55,6 +55,10 @@ function makeCall(parsed: ParsedCall, terminal: Terminal, { progress, advise }: 
       progress.clear();
       if (!options["json"]) terminal.out.write(text);
     },
+    note: (text) => {
+      progress.clear();
+      terminal.err.write(text);
+    },
     advise,
   };
 }

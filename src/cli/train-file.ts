@@ -3,6 +3,8 @@ import { dirname } from "node:path";
 import { SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
 import { isThere, resolveReal } from "../formats/files.js";
+import { isGguf } from "../formats/gguf/header.js";
+import { parseModelId } from "../formats/hub/model-id.js";
 import { fingerprintOf } from "../formats/journal.js";
 import { isJsonObject, readJson, type JsonObject } from "../formats/json.js";
 import { writePeft } from "../formats/peft.js";
@@ -23,6 +25,7 @@ import { train } from "../training/train.js";
 import type { History } from "../training/history.js";
 import type { Call, Output } from "./command.js";
 import type { TRAIN_OPTIONS } from "./commands/train.js";
+import { modelFolder } from "./model-folder.js";
 import { usage } from "./parse.js";
 import { lossCurveText, reporter } from "./train-report.js";
 
@@ -46,8 +49,9 @@ export async function runFile(call: TrainCall): Promise<Output> {
 
 /** An adapter of a model on a file; the checkpoint in `FOLDER/training` is for going on, `FOLDER` itself is for PEFT. */
 export async function runLora(call: TrainCall): Promise<Output> {
-  const { model: base, out, rank, alpha, targets, seed = 0 } = call.options;
-  if (base === undefined) throw usage("train lora needs --model");
+  const { model: named, out, rank, alpha, targets, seed = 0 } = call.options;
+  if (named === undefined) throw usage("train lora needs --model");
+  const base = await modelFolder(call, named);
   const { spec, checkpoint } = readSpec(base);
   try {
     const chosen = targets.trim() === "all-linear" ? ("all-linear" as const) : targets.split(",").map((name) => name.trim());
@@ -64,7 +68,7 @@ export async function runLora(call: TrainCall): Promise<Output> {
       folder: saved,
       adapting: { rank, alpha, targets, base: resolveReal(base) },
     });
-    writePeft(out!, { ...adapted.config, baseModel: base }, tensorsOf(step));
+    writePeft(out!, { ...adapted.config, baseModel: base === named ? base : parseModelId(named)!.name }, tensorsOf(step));
     return said(call, history, { adapter: out! });
   } finally {
     checkpoint.close();
@@ -116,7 +120,7 @@ async function learn(call: TrainCall, { step, spec, tokenizer, model, folder, ad
 }
 
 function tokenizerIn(folder: string): Tokenizer | undefined {
-  return isThere(`${folder}/tokenizer.json`) ? loadTokenizer(folder) : undefined;
+  return isGguf(folder) || isThere(`${folder}/tokenizer.json`) ? loadTokenizer(folder) : undefined;
 }
 
 function tensorsOf({ parameters }: ModelStep): Record<string, Tensor<Float32Array>> {

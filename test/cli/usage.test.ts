@@ -15,6 +15,8 @@ describe("help", () => {
       commands
         demo          A tour: what a model answers, which heads are behind it, and what happens without them.
         model         Shows what a model is made of and which points it has.
+        models        Lists the models in the Hugging Face hub's cache, and which can be run.
+        pull          Downloads a model of the Hugging Face hub into its cache; goes on where it was stopped.
         lens          Shows what each layer would predict if it were the last (the logit lens).
         attend        Shows where attention heads look: scores of all heads, and the patterns of those named.
         read          Writes the values of points to a safetensors file.
@@ -55,7 +57,7 @@ describe("help", () => {
       usage: sextant generate MODEL (--text STRING | --tokens JSON | --chat STRING) --max-new N [options]
 
       arguments
-        MODEL  the model's folder
+        MODEL  the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub
 
       options
         --text STRING                the prompt, encoded by the model's tokenizer as it encodes any text
@@ -130,7 +132,7 @@ describe("wrong use is exit code 2 and the usage line", () => {
       "
       sextant: unknown command "lense"; did you mean lens?
       sextant: a command comes first, got the option --text
-      sextant lens: MODEL is missing: the model's folder
+      sextant lens: MODEL is missing: the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub
       sextant lens: needs --text or --tokens
       sextant lens: takes only one of --text and --tokens
       sextant lens: unknown option --targt; did you mean --target?

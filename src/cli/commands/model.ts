@@ -6,6 +6,7 @@ import { POINT_NAMES, pointRow, type PointName } from "../../models/points.js";
 import type { LayerSpec, MlpSpec, ModelSpec } from "../../models/spec.js";
 import { defineCommand } from "../command.js";
 import { MODEL_ARGUMENT } from "../inputs.js";
+import { modelFolder } from "../model-folder.js";
 import { describeModel } from "../model-text.js";
 
 /** What `sextant model` reports; the JSON document is this. */
@@ -67,11 +68,11 @@ export const modelCommand = defineCommand({
   options: {},
   examples: ["model models/induction", "model MODEL --json"],
   async run(call) {
-    const folder = call.arguments[0]!;
-    const { readSpec } = await import("../../runtime/load.js");
+    const named = call.arguments[0]!;
+    const [{ readSpec }, folder] = await Promise.all([import("../../runtime/load.js"), modelFolder(call, named)]);
     const { spec, checkpoint } = readSpec(folder);
     checkpoint.close();
-    const facts = { model: folder, ...(await factsOf(spec, checkpoint)), tokenizer: await tokenizerFacts(folder) };
+    const facts = { model: named, ...(await factsOf(spec, checkpoint)), tokenizer: await tokenizerFacts(folder) };
     return { json: facts, text: describeModel(facts, call.columns) };
   },
 });

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { isThere } from "../../formats/files.js";
 import { defineCommand, type Call } from "../command.js";
 import { RUN_OPTIONS } from "../inputs.js";
+import { modelFolder } from "../model-folder.js";
 import { usage } from "../parse.js";
 import { readPairs, readSettings } from "../settings.js";
 import { shellWord } from "../../studies/shell-word.js";
@@ -24,7 +25,7 @@ const OPTIONS = {
     repeats: true,
     meaning: "a setting of the study, such as ablation.cases=300; may be given several times",
   },
-  other: { type: "text", placeholder: "ROLE=FOLDER", repeats: true, meaning: "another model that the study compares with" },
+  other: { type: "text", placeholder: "ROLE=MODEL", repeats: true, meaning: "another model that the study compares with" },
   seed: { type: "integer", placeholder: "N", default: 0, meaning: "of every draw that the study makes" },
   threads: RUN_OPTIONS.threads,
 } as const;
@@ -34,7 +35,11 @@ export const studyCommand = defineCommand({
   summary: "Runs a study of a model into a folder: findings, tables, figures, a report.",
   arguments: [
     { name: "NAME", meaning: "the study; without it, the studies are listed", optional: true },
-    { name: "MODEL", meaning: "the model's folder; by default the CountDown model that comes with Sextant", optional: true },
+    {
+      name: "MODEL",
+      meaning: "the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub; by default the CountDown model that comes with Sextant",
+      optional: true,
+    },
   ],
   options: OPTIONS,
   examples: [
@@ -51,18 +56,19 @@ export const studyCommand = defineCommand({
     }
     const study = studyNamed(name);
     const { runStudy } = await import("../../studies/run-study.js");
-    const model = given ?? shipped(OWN_MODEL);
-    const folder = call.options.out ?? freeFolder(`runs/${name}-${nameOf(model)}`);
+    const named = given ?? shipped(OWN_MODEL);
+    const folder = call.options.out ?? freeFolder(`runs/${name}-${nameOf(named)}`);
     call.advise(`go on with: ${commandText(call, folder)}`);
     call.say(`${study.title}\n${study.question}\nThe run goes to ${folder}.\n\n`);
+    const others = {
+      ...(given === undefined && isThere(shipped(OWN_OTHER)) && { other: shipped(OWN_OTHER) }),
+      ...readPairs("other", call.options.other),
+    };
     const run = await runStudy(
       {
         study,
-        model,
-        others: {
-          ...(given === undefined && isThere(shipped(OWN_OTHER)) && { other: shipped(OWN_OTHER) }),
-          ...readPairs("other", call.options.other),
-        },
+        model: await modelFolder(call, named),
+        others: await foldersOf(call, others),
         parameters: readSettings(call.options.set),
         seed: call.options.seed,
         folder,
@@ -76,6 +82,15 @@ export const studyCommand = defineCommand({
     };
   },
 });
+
+async function foldersOf(
+  call: Parameters<typeof modelFolder>[0],
+  named: Readonly<Record<string, string>>,
+): Promise<Record<string, string>> {
+  const folders: Record<string, string> = {};
+  for (const [role, model] of Object.entries(named)) folders[role] = await modelFolder(call, model);
+  return folders;
+}
 
 function shipped(folder: string): string {
   return isThere(folder) ? folder : fileURLToPath(new URL(`../../../${folder}`, import.meta.url));

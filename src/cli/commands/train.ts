@@ -14,7 +14,7 @@ export const TRAIN_OPTIONS = {
     placeholder: "FILE",
     meaning: "for file: the config.json of the model to begin; a tokenizer beside it comes along",
   },
-  model: { type: "text", placeholder: "FOLDER", meaning: "for lora: the model to adapt" },
+  model: { type: "text", placeholder: "FOLDER", meaning: "for lora: the model to adapt, or ORG/NAME[@REVISION] on the Hugging Face hub" },
   rank: { type: "integer", placeholder: "N", meaning: "for lora: rank of the adapters", default: 8 },
   alpha: { type: "number", placeholder: "X", meaning: "for lora: adapters are scaled by alpha over rank", default: 16 },
   targets: {
