@@ -15,7 +15,7 @@ export function globalHelp(commands: readonly Command[]): string {
     "options",
     ...optionLines(options),
     "",
-    "MODEL is a folder with config.json, model.safetensors (or its shards) and, for text, tokenizer.json.",
+    "MODEL is a folder with config.json, model.safetensors (or its shards) and, for text, tokenizer.json; or a GGUF file.",
     "`sextant COMMAND --help` explains a command. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.",
     "",
   ].join("\n");

@@ -2,12 +2,11 @@
  * @file `--state FILE`: a journal of the finished parts of a sweep. It belongs to one sweep of one model: its fingerprint is of the request
  * (tensors included), of the parts that it is done in, and of the model.
  */
-import { join } from "node:path";
 import { SextantError } from "../base/errors.js";
 import { statOf } from "../formats/files.js";
 import { fingerprintOf, openJournal } from "../formats/journal.js";
-import { isJsonObject, readText } from "../formats/json.js";
-import { openCheckpoint } from "../formats/safetensors.js";
+import { isJsonObject } from "../formats/json.js";
+import { modelConfigText, openModelCheckpoint } from "../runtime/gguf-model.js";
 import type { SweepForecast, SweepPart, SweepRequest } from "../runtime/sweep/request.js";
 
 /** What a state file belongs to. */
@@ -48,13 +47,13 @@ const SAMPLE = 1024;
  * of the weights would be surer, and slow: a model of 10 GB takes longer to read than most sweeps to go on.
  */
 function identityOf(folder: string): object {
-  const checkpoint = openCheckpoint(folder);
+  const checkpoint = openModelCheckpoint(folder);
   try {
     const tensors = [...checkpoint.tensors.values()].map(({ name, dtype, shape, bytes, file }) => {
       const sample = checkpoint.readBytes(name, 0, Math.min(SAMPLE, bytes));
       return { name, dtype, shape, sample, fileBytes: statOf(file).size };
     });
-    return { config: readText(join(folder, "config.json")), tensors };
+    return { config: modelConfigText(folder), tensors };
   } finally {
     checkpoint.close();
   }

@@ -12,9 +12,9 @@ import { DTYPES, type Dtype } from "../formats/dtype.js";
 import { resolveFuture } from "../formats/files.js";
 import { cachePath, fillCache } from "../formats/gguf/cache.js";
 import { isGguf, readGgufHeader, type GgufHeader, type GgufTensor } from "../formats/gguf/header.js";
-import { READABLE_TYPES } from "../formats/gguf/types.js";
+import { READABLE_TYPES } from "../formats/gguf/block-types.js";
 import { GgufWeights } from "../formats/gguf/weights.js";
-import { quote } from "../formats/json.js";
+import { quote, readText } from "../formats/json.js";
 import { Checkpoint, openCheckpoint, type StoredTensor } from "../formats/safetensors.js";
 import { streamedBytes, streamedLayout } from "../formats/safetensors-writer.js";
 import type { Json } from "../models/config.js";
@@ -45,6 +45,12 @@ export function openGgufModel(path: string): GgufModel {
 /** The checkpoint of a model's folder, of one safetensors file, or of a GGUF file; who opens it closes it. */
 export function openModelCheckpoint(path: string): Checkpoint {
   return isGguf(path) ? openGgufModel(path).checkpoint : openCheckpoint(path);
+}
+
+/** The text of a model's `config.json`, or what would stand there of a GGUF file. */
+export function modelConfigText(path: string): string {
+  if (!isGguf(path)) return readText(join(path, "config.json"));
+  return `${JSON.stringify(configOf(readGgufHeader(path), path), null, 2)}\n`;
 }
 
 function configOf(header: GgufHeader, path: string): Json {

@@ -4,11 +4,11 @@
  */
 import { join } from "node:path";
 import { writeAtomic } from "../formats/atomic.js";
-import { readText } from "../formats/json.js";
 import { copyBesideWeights, refuseOccupied } from "../formats/model-folder.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import { writeStreamed, type StreamedTensor } from "../formats/safetensors-writer.js";
 import { adaptersOf, type ModuleWithAdapter } from "../models/adapter-modules.js";
+import { modelConfigText } from "./gguf-model.js";
 import { joinAdapter } from "./join-adapter.js";
 import { readSpec } from "./load.js";
 
@@ -36,7 +36,7 @@ export function mergeAdapter(modelFolder: string, adapterFolder: string, outFold
     writeStreamed(join(outFolder, "model.safetensors"), streamed, { format: "pt" });
     copyBesideWeights(modelFolder, outFolder);
     const isWidened = [...adapterOf.keys()].some((name) => checkpoint.stored(name).dtype !== "F32");
-    const config = readText(join(modelFolder, "config.json"));
+    const config = modelConfigText(modelFolder);
     writeAtomic(join(outFolder, "config.json"), [isWidened ? asFloat32(config) : config]);
     return [...adapterOf.keys()];
   } finally {

@@ -38,7 +38,7 @@ describe("help", () => {
         --help        show this help
         --version     print the version
 
-      MODEL is a folder with config.json, model.safetensors (or its shards) and, for text, tokenizer.json.
+      MODEL is a folder with config.json, model.safetensors (or its shards) and, for text, tokenizer.json; or a GGUF file.
       \`sextant COMMAND --help\` explains a command. Exit codes: 0 done, 1 failed, 2 wrong use, 130 interrupted.
       "
     `);

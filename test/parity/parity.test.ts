@@ -76,7 +76,6 @@ describe.skipIf(!hasShared).each(REAL_MODELS)("%s", (name) => {
   });
 });
 
-it.skip("tinyllama-1.1b-iq2_xxs-gguf: see test/SKIPS.md");
 
 describe.skipIf(!hasShared)("docs/parity.md", () => {
   it("says what is measured now (if not: npm run parity)", async () => {

@@ -12,7 +12,7 @@ import { quote } from "../json.js";
 import { describeShape } from "../safetensors-header.js";
 import { HeaderReader } from "./header-reader.js";
 import { readMetadata, type GgufMetadata } from "./metadata.js";
-import { GGUF_TYPES, ggufTypeOf, type GgufType } from "./types.js";
+import { GGUF_TYPES, ggufTypeOf, type GgufType } from "./block-types.js";
 
 /** Where the weights of one named tensor lie. */
 export interface GgufTensor {

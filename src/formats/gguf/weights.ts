@@ -5,7 +5,7 @@ import { sizeOf } from "../../base/tensor.js";
 import { openFile, readRange } from "../files.js";
 import { quote } from "../json.js";
 import type { GgufHeader, GgufTensor } from "./header.js";
-import { GGUF_TYPES, widenBlocks } from "./types.js";
+import { GGUF_TYPES, widenBlocks } from "./block-types.js";
 
 /** What llama.cpp's converter did to a tensor, to be undone. */
 export type GgufChange =

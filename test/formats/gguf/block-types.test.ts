@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { readGgufHeader } from "../../../src/formats/gguf/header.js";
-import { GGUF_TYPES, READABLE_TYPES, widenBlocks } from "../../../src/formats/gguf/types.js";
+import { GGUF_TYPES, READABLE_TYPES, widenBlocks } from "../../../src/formats/gguf/block-types.js";
 import { GgufWeights } from "../../../src/formats/gguf/weights.js";
 import { temporaryFolder } from "../folder.js";
 
