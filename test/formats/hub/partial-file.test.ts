@@ -89,7 +89,9 @@ test("who was stopped for long looks whether the part is still its own", () => {
   const [own = ""] = names();
   vi.spyOn(Date, "now").mockReturnValue(now + 80_000);
   renameSync(path(`blobs-${count}/${own}`), blob);
-  expect(refusal(() => partial.write(Buffer.from("c"), 2)).replace(/TMP\S*/, "BLOB")).toMatchInlineSnapshot(`"file: cannot write BLOB another process goes on with it, since this one was stopped too long"`);
+  expect(refusal(() => partial.write(Buffer.from("c"), 2)).replace(/TMP\S*/, "BLOB")).toMatchInlineSnapshot(
+    `"file: cannot write BLOB another process goes on with it, since this one was stopped too long"`,
+  );
   expect(readFileSync(blob, "utf8")).toBe("ab");
   partial.release();
   expect(names()).toEqual([HASH]);
