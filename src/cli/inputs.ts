@@ -11,7 +11,10 @@ import { modelFolder } from "./model-folder.js";
 import { usage } from "./parse.js";
 
 /** The positional argument of the commands that run a model. */
-export const MODEL_ARGUMENT = { name: "MODEL", meaning: "the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub" } as const;
+export const MODEL_ARGUMENT = {
+  name: "MODEL",
+  meaning: "the model's folder, a GGUF file, or ORG/NAME[@REVISION] on the Hugging Face hub",
+} as const;
 
 /** The prompt, as text or as token ids. */
 export const PROMPT_OPTIONS = {

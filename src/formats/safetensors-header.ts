@@ -14,6 +14,8 @@ import { describeJson, duplicateKey, isJsonObject, parseJson, quote } from "./js
 export interface StoredTensor {
   readonly name: string;
   readonly dtype: Dtype;
+  /** The type that the values were dequantised from, as a GGUF file names it. */
+  readonly storedAs?: string;
   readonly shape: readonly number[];
   /** Absolute path, symbolic links resolved. */
   readonly file: string;

@@ -6,13 +6,13 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { env } from "node:process";
-import { refuse, SextantError } from "../base/errors.js";
+import { must, refuse, SextantError } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
 import { DTYPES, type Dtype } from "../formats/dtype.js";
 import { resolveFuture } from "../formats/files.js";
 import { cachePath, fillCache } from "../formats/gguf/cache.js";
-import { isGguf, readGgufHeader, type GgufHeader, type GgufTensor } from "../formats/gguf/header.js";
-import { READABLE_TYPES } from "../formats/gguf/block-types.js";
+import { isGguf, readGgufHeader, type GgufHeader } from "../formats/gguf/header.js";
+import { READABLE_TYPES, type GgufType } from "../formats/gguf/block-types.js";
 import { GgufWeights } from "../formats/gguf/weights.js";
 import { quote, readText } from "../formats/json.js";
 import { Checkpoint, openCheckpoint, type StoredTensor } from "../formats/safetensors.js";
@@ -82,20 +82,23 @@ function checkWeights(weights: readonly GgufWeight[], { tensors }: GgufHeader, p
 }
 
 function checkpointOf(weights: readonly GgufWeight[], header: GgufHeader, path: string): Checkpoint {
-  const made = weights.map((weight) => ({ ...weight, dtype: dtypeOf(weight, header.tensors.get(weight.from)) }));
+  const made = weights.map((weight) => {
+    const stored = must(header.tensors.get(weight.from), weight.from);
+    return { ...weight, type: stored.type, dtype: dtypeOf(weight, stored.type) };
+  });
   const { offsets, bytes } = streamedLayout(made);
   const file = cachePath(resolveFuture(cacheFolder()), header);
-  const tensors = made.map(({ name, shape, dtype }): [string, StoredTensor] => [
-    name,
-    { name, dtype, shape, file, offset: offsets.get(name)!, bytes: sizeOf(shape) * DTYPES[dtype].bytes },
-  ]);
+  const tensors = made.map(({ name, shape, dtype, type }): [string, StoredTensor] => {
+    const place = { file, offset: must(offsets.get(name), name), bytes: sizeOf(shape) * DTYPES[dtype].bytes };
+    return [name, { name, dtype, ...(type !== dtype && { storedAs: type }), shape, ...place }];
+  });
   const prepare = () => fillCache({ path: file, bytes }, () => contentOf(made, header));
   return new Checkpoint(path, [{ tensors: new Map(tensors), metadata: new Map(), prepare }]);
 }
 
 /** Half precision stays as it is where nothing has to be undone. */
-function dtypeOf({ change }: GgufWeight, stored: GgufTensor | undefined): Dtype {
-  return change.kind === "none" && (stored?.type === "F16" || stored?.type === "BF16") ? stored.type : "F32";
+function dtypeOf({ change }: GgufWeight, type: GgufType): Dtype {
+  return change.kind === "none" && (type === "F16" || type === "BF16") ? type : "F32";
 }
 
 function* contentOf(made: readonly (GgufWeight & { readonly dtype: Dtype })[], header: GgufHeader): Generator<Uint8Array> {

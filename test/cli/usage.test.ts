@@ -57,7 +57,7 @@ describe("help", () => {
       usage: sextant generate MODEL (--text STRING | --tokens JSON | --chat STRING) --max-new N [options]
 
       arguments
-        MODEL  the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub
+        MODEL  the model's folder, a GGUF file, or ORG/NAME[@REVISION] on the Hugging Face hub
 
       options
         --text STRING                the prompt, encoded by the model's tokenizer as it encodes any text
@@ -132,7 +132,7 @@ describe("wrong use is exit code 2 and the usage line", () => {
       "
       sextant: unknown command "lense"; did you mean lens?
       sextant: a command comes first, got the option --text
-      sextant lens: MODEL is missing: the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub
+      sextant lens: MODEL is missing: the model's folder, a GGUF file, or ORG/NAME[@REVISION] on the Hugging Face hub
       sextant lens: needs --text or --tokens
       sextant lens: takes only one of --text and --tokens
       sextant lens: unknown option --targt; did you mean --target?

@@ -40,7 +40,7 @@ describe("commands", () => {
   ];
 
   test.each([
-    [["model", file("qwen2")], /^family +qwen2$/m],
+    [["model", file("qwen2")], /^size +22.2k parameters, Q8_0, .*Q4_0/m],
     [["lens", file("qwen2"), "--text", "the cat sat"], /^layer +0 th/m],
     [["attend", file("llama"), "--text", "the cat sat"], /^head +previous/m],
     [

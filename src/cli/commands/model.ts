@@ -13,8 +13,9 @@ import { describeModel } from "../model-text.js";
 export interface ModelFacts {
   readonly family: string;
   readonly parameters: number;
+  /** How many tensors of each type; for those of a GGUF file, the types in that file. */
   readonly dtypes: Readonly<Record<string, number>>;
-  /** Of the weights in the checkpoint. */
+  /** Of the weights in the checkpoint; of a GGUF file, of what is made from it. */
   readonly bytes: number;
   readonly context?: { readonly length: number; readonly hard: boolean };
   readonly dModel: number;
@@ -81,7 +82,7 @@ async function factsOf(spec: ModelSpec, { tensors }: Checkpoint): Promise<Omit<M
   const { weightBytes } = await import("../../runtime/forecast.js");
   const stored = [...tensors.values()];
   const dtypes: Record<string, number> = {};
-  for (const { dtype } of stored) dtypes[dtype] = (dtypes[dtype] ?? 0) + 1;
+  for (const { dtype, storedAs = dtype } of stored) dtypes[storedAs] = (dtypes[storedAs] ?? 0) + 1;
   return {
     family: spec.family,
     parameters: weightBytes(spec) / Float32Array.BYTES_PER_ELEMENT,

@@ -37,7 +37,8 @@ export const studyCommand = defineCommand({
     { name: "NAME", meaning: "the study; without it, the studies are listed", optional: true },
     {
       name: "MODEL",
-      meaning: "the model's folder, or ORG/NAME[@REVISION] on the Hugging Face hub; by default the CountDown model that comes with Sextant",
+      meaning:
+        "the model's folder, a GGUF file, or ORG/NAME[@REVISION] on the Hugging Face hub; by default the CountDown model that comes with Sextant",
       optional: true,
     },
   ],
