@@ -216,8 +216,7 @@ function noWeights(folder: string, names: readonly string[]): SextantError {
       { what, why: `it has ${other}, but neither model.safetensors nor ${INDEX}`, instead: "give the path of the file itself" },
       "file",
     );
-  if (gguf)
-    return refuse({ what, why: `it has only ${gguf}, a GGUF file`, instead: "give the path of the GGUF file itself" }, "file");
+  if (gguf) return refuse({ what, why: `it has only ${gguf}, a GGUF file`, instead: "give the path of the GGUF file itself" }, "file");
   if (pickle) return refusePickle(folder, `it has only ${pickle}, a Python pickle`);
   return refuse({ what, why: `it has neither model.safetensors nor ${INDEX}`, instead: "download the model's weights into it" }, "file");
 }
