@@ -187,6 +187,15 @@ export { listRuns, type BrokenRun, type WholeRun } from "./store/list-runs.js";
 export { queryRuns, type QueryAnswer } from "./store/query.js";
 export { parquetBytes, readParquet } from "./formats/parquet.js";
 export { readTorchFile } from "./formats/torch-file.js";
+export { isGguf, readGgufHeader, type GgufHeader, type GgufTensor } from "./formats/gguf/header.js";
+export { GgufWeights } from "./formats/gguf/weights.js";
+export type { GgufMetadata, GgufValue } from "./formats/gguf/metadata.js";
+export type { GgufType } from "./formats/gguf/block-types.js";
+export { openModelCheckpoint } from "./runtime/gguf-model.js";
+export { resolveModel } from "./formats/hub/resolve-model.js";
+export { pullModel, type PlannedFile, type PullOptions, type PullPlan } from "./formats/hub/pull.js";
+export { cachedModels, type CachedModel } from "./formats/hub/cache.js";
+export type { HubOptions } from "./formats/hub/settings.js";
 
 // Training.
 export { planModel, type PlannedModel } from "./training/plan-spec.js";

@@ -15,12 +15,15 @@ const MOST_CHARACTERS = 96;
 const MOST_REVISION_CHARACTERS = 255;
 const PART = /^\w(?:[\w.-]*\w)?$/;
 
+/** What files of weights end in: a path to one that is not there is no id. */
+const FILE = /\.(?:gguf|safetensors|bin)$/i;
+
 /** The id that the text is; undefined where it is none, such as for most paths. */
 export function parseModelId(text: string): ModelId | undefined {
   const at = text.indexOf("@");
   const name = at < 0 ? text : text.slice(0, at);
   const revision = at < 0 ? "main" : text.slice(at + 1);
-  return isName(name) && isRevision(revision) ? { name, revision } : undefined;
+  return isName(name) && !FILE.test(name) && isRevision(revision) ? { name, revision } : undefined;
 }
 
 /** As `parseModelId`; a `usage` error for what is no id. */

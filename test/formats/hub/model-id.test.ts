@@ -45,3 +45,8 @@ test("no text leads out of the cache", () => {
     { numRuns: 2000, seed: 1 },
   );
 });
+
+test("a path to a file of weights that is not there is no id", () => {
+  for (const path of ["models/tiny.gguf", "models/model.safetensors", "dir/pytorch_model.bin"]) expect(parseModelId(path)).toBeUndefined();
+  expect(parseModelId("org/Tiny-GGUF")?.name).toBe("org/Tiny-GGUF");
+});
