@@ -7,6 +7,7 @@ import { loadModel } from "../../../src/runtime/load.js";
 import { distinctTasks } from "../../../src/tasks/countdown/rows.js";
 import { reportTraces, type TraceReport } from "../../../src/tasks/countdown/report.js";
 import { decodeIds } from "../../../src/tasks/countdown/vocabulary.js";
+import { MOST_NEW } from "../../../src/training/countdown/recipe.js";
 
 const FOLDER = fileURLToPath(new URL("../../../models/countdown", import.meta.url));
 const model = await loadModel(FOLDER, { threads: 1 });
@@ -28,7 +29,7 @@ it("is small, and its tokenizer reads what it writes", () => {
 
 it("verifies what it wrote on tasks that it has not met", async () => {
   const asked = distinctTasks(4242, 24, record.recipe.task, true);
-  const { tokens } = await model.generate({ tokens: asked.map((one) => one.tokens), maxNew: 150 });
+  const { tokens } = await model.generate({ tokens: asked.map((one) => one.tokens), maxNew: MOST_NEW });
   const { inFormat, byClaimed } = reportTraces(
     asked.map(({ task }) => task),
     tokens.map((row) => decodeIds(row)),
