@@ -76,7 +76,6 @@ describe.skipIf(!hasShared).each(REAL_MODELS)("%s", (name) => {
   });
 });
 
-
 describe.skipIf(!hasShared)("docs/parity.md", () => {
   it("says what is measured now (if not: npm run parity)", async () => {
     const report = await measureAll(MEASURE);
