@@ -93,6 +93,7 @@ function take(
   }
 }
 
-function signalOf({ signal }: RunOptions): RunOptions {
+/** The options without progress, for runs that are parts of a longer piece of work. */
+export function signalOf({ signal }: RunOptions): RunOptions {
   return signal ? { signal } : {};
 }

@@ -9,6 +9,7 @@
 import { must, SextantError } from "../../base/errors.js";
 import type { Edit } from "../../runtime/edit.js";
 import type { GenerateOptions, Model, RunOptions } from "../../runtime/model.js";
+import { signalOf } from "../collect.js";
 import { topTokens } from "../probabilities.js";
 
 export interface ContinuationRequest {
@@ -116,8 +117,4 @@ async function writeOn(
     one.written.push(...tokens[row]!);
     one.done ||= finish[row] === "stop_string" || (finish[row] === "stop_token" && one.written.at(-1) !== open);
   }
-}
-
-function signalOf({ signal }: RunOptions): RunOptions {
-  return signal ? { signal } : {};
 }

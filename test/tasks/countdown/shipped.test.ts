@@ -34,7 +34,8 @@ it("verifies what it wrote on tasks that it has not met", async () => {
     asked.map(({ task }) => task),
     tokens.map((row) => decodeIds(row)),
   );
-  expect(inFormat!.share).toBeGreaterThan(0.8);
+  // The card has it of 512 tasks, more of them with four numbers; of 24, one standard deviation is 0.09.
+  expect(inFormat!.share).toBeGreaterThan(record.scores.rewarded.inFormat!.share - 0.27);
   expect(byClaimed.balanced!.share).toBeGreaterThan(0.95);
   expect(byClaimed.misses!.n).toBeGreaterThan(5);
 });
