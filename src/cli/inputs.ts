@@ -1,7 +1,7 @@
 /** @file What most commands take: a model, a prompt, edits. The parts that are slow to import are imported when a command runs. */
 import { isSextantError, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
-import { readJson } from "../formats/json.js";
+import { readJson } from "../formats/json-file.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
 import type { ScheduledEdit } from "../runtime/edit.js";
 import type { Model } from "../runtime/model.js";

@@ -1,7 +1,7 @@
 /** @file The models in the hub's cache with what Sextant can do with them, by their configurations and the headers of their weights. */
 import { isSextantError, SextantError } from "../base/errors.js";
 import { cachedModels, type CachedModel } from "../formats/hub/cache.js";
-import { readJsonObject } from "../formats/json.js";
+import { readJsonObject } from "../formats/json-file.js";
 import { openCheckpoint } from "../formats/safetensors.js";
 import { readSpec } from "../runtime/load.js";
 

@@ -1,5 +1,5 @@
 /** @file The small notations of the command line: rows of tokens, lists of indices, lists of addresses. */
-import { readJson } from "../formats/json.js";
+import { readJson } from "../formats/json-file.js";
 import { usage } from "./parse.js";
 
 /** Rows of token ids from `[[1,2],[3]]`, one row from `[1,2]`, or either from `@FILE`. */

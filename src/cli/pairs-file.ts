@@ -3,7 +3,8 @@
  * without a tokenizer; whatever is wrong is named with the file and the line.
  */
 import { SextantError } from "../base/errors.js";
-import { describeJson, isJsonObject, parseJson, readText, type JsonObject } from "../formats/json.js";
+import { describeJson, isJsonObject, parseJson, type JsonObject } from "../formats/json.js";
+import { readText } from "../formats/json-file.js";
 
 /** A prompt as text or as ids. */
 export type WrittenPrompt = string | readonly number[];

@@ -2,7 +2,7 @@
 import { sizeOf } from "../base/tensor.js";
 import { writeFolderAtomic } from "../formats/atomic-folder.js";
 import { writeAtomic } from "../formats/atomic.js";
-import { writeJson } from "../formats/json.js";
+import { writeJson } from "../formats/json-file.js";
 import { cardOf } from "../training/countdown/card.js";
 import { judge, sharesOf } from "../training/countdown/judge.js";
 import { COUNTDOWN, filesOf, type CountdownRecipe } from "../training/countdown/recipe.js";

@@ -1,32 +1,15 @@
-/** @file JSON files, read with a bound and with errors that name the file, and written whole or not at all. */
+/** @file JSON texts and the values in them, with errors that name their source; a text may come from a file, another's header or the net. */
 import { SextantError } from "../base/errors.js";
-import { writeAtomic } from "./atomic.js";
-import { readFileBounded } from "./files.js";
 
 /** A JSON object whose members are not known yet. */
 export type JsonObject = { readonly [key: string]: unknown };
 
-const MEBIBYTE = 1 << 20;
-
-/** The value that the JSON file holds; a missing file, one over `maxBytes` (64 MiB) and one that is not JSON are named. */
-export function readJson(path: string, { maxBytes = 64 * MEBIBYTE } = {}): unknown {
-  return parseJson(readText(path, { maxBytes }), path);
-}
-
-/** As `readJson`, for a file that must hold an object. */
-export function readJsonObject(path: string, options: { maxBytes?: number } = {}): JsonObject {
-  const value = readJson(path, options);
-  if (!isJsonObject(value)) throw new SextantError("format", `${path} must hold a JSON object, got ${describeJson(value)}`);
-  return value;
-}
-
-/** The text of a UTF-8 file, without a byte order mark. */
-export function readText(path: string, { maxBytes = 64 * MEBIBYTE } = {}): string {
-  const bytes = readFileBounded(path, maxBytes);
+/** UTF-8 bytes as text, without a byte order mark; `source` is what an error calls them. */
+export function decodeText(bytes: Uint8Array, source: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
-    throw new SextantError("format", `${path} is not UTF-8 text`, { cause: error });
+    throw new SextantError("format", `${source} is not UTF-8 text`, { cause: error });
   }
 }
 
@@ -39,11 +22,11 @@ export function parseJson(text: string, source: string): unknown {
   }
 }
 
-/** Writes `value` as indented JSON, whole or not at all. */
-export function writeJson(path: string, value: unknown): void {
-  const text = JSON.stringify(value, null, 2) as string | undefined;
-  if (text === undefined) throw new SextantError("usage", `writeJson ${path}: the value has no JSON form`);
-  writeAtomic(path, [text, "\n"]);
+/** As `parseJson`, for a text that must hold an object. */
+export function parseJsonObject(text: string, source: string): JsonObject {
+  const value = parseJson(text, source);
+  if (!isJsonObject(value)) throw new SextantError("format", `${source} must hold a JSON object, got ${describeJson(value)}`);
+  return value;
 }
 
 /** Whether `value` is an object, and neither null nor an array. */

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { refuse, SextantError } from "../base/errors.js";
 import { sizeOf, type Tensor } from "../base/tensor.js";
 import { isThere, statOf } from "./files.js";
-import { describeJson, isJsonObject, quote, readJsonObject, writeJson, type JsonObject } from "./json.js";
+import { describeJson, isJsonObject, quote, type JsonObject } from "./json.js";
+import { readJsonObject, writeJson } from "./json-file.js";
 import { openCheckpoint, type Checkpoint } from "./safetensors.js";
 import { writeSafetensors } from "./safetensors-writer.js";
 

@@ -3,11 +3,9 @@
  * length and offset is checked against the file before it is used, and what the reference implementation refuses (gaps,
  * overlaps, trailing bytes) is refused here.
  */
-import { closeSync, fstatSync } from "node:fs";
 import { refuse, SextantError } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
 import { DTYPES, isDtype, type Dtype } from "./dtype.js";
-import { openFile, readRange, resolveReal } from "./files.js";
 import { describeJson, duplicateKey, isJsonObject, parseJson, quote } from "./json.js";
 
 /** Where the values of one named tensor lie. */
@@ -17,7 +15,7 @@ export interface StoredTensor {
   /** The type that the values were dequantised from, as a GGUF file names it. */
   readonly storedAs?: string;
   readonly shape: readonly number[];
-  /** Absolute path, symbolic links resolved. */
+  /** Absolute path, symbolic links resolved; in a browser the file's name. */
   readonly file: string;
   /** From the start of the file. */
   readonly offset: number;
@@ -34,25 +32,27 @@ export interface SafetensorsHeader {
 const MAX_HEADER = 100_000_000;
 const MAX_RANK = 32;
 
+/** A file whose ranges can be read: `path` is what an error calls it, `file` what its tensors say they lie in. */
+export interface ReadableFile {
+  readonly path: string;
+  readonly file: string;
+  readonly size: number;
+  /** The `length` bytes from byte `from` on. */
+  readonly read: (from: number, length: number) => Uint8Array;
+}
+
 /** The tensors of one `.safetensors` file and its metadata; every violation of the format is named with file and tensor. */
-export function readSafetensorsHeader(path: string): SafetensorsHeader {
-  const file = resolveReal(path);
-  const descriptor = openFile(file);
-  try {
-    const { size } = fstatSync(descriptor);
-    const length = headerLength(path, descriptor, size);
-    const text = headerText(path, readRange(descriptor, path, 8, length));
-    const header = parseJson(text, `the header of ${path}`);
-    if (!isJsonObject(header)) throw violation(path, `the header must be a JSON object, got ${describeJson(header)}`);
-    const twice = duplicateKey(text);
-    if (twice !== undefined) throw violation(path, `the header has the key ${quote(twice)} twice`);
-    const tensors = Object.entries(header).filter(([name]) => name !== "__metadata__");
-    const stored = tensors.map(([name, entry]) => readEntry(path, name, entry, { file, start: 8 + length, size }));
-    checkCoverage(path, stored, 8 + length, size);
-    return { file, tensors: new Map(stored.map((t) => [t.name, t])), metadata: readMetadata(path, header["__metadata__"]) };
-  } finally {
-    closeSync(descriptor);
-  }
+export function parseSafetensorsHeader({ path, file, size, read }: ReadableFile): SafetensorsHeader {
+  const length = headerLength(path, read(0, Math.min(size, 64)), size);
+  const text = headerText(path, read(8, length));
+  const header = parseJson(text, `the header of ${path}`);
+  if (!isJsonObject(header)) throw violation(path, `the header must be a JSON object, got ${describeJson(header)}`);
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw violation(path, `the header has the key ${quote(twice)} twice`);
+  const tensors = Object.entries(header).filter(([name]) => name !== "__metadata__");
+  const stored = tensors.map(([name, entry]) => readEntry(path, name, entry, { file, start: 8 + length, size }));
+  checkCoverage(path, stored, 8 + length, size);
+  return { file, tensors: new Map(stored.map((t) => [t.name, t])), metadata: readMetadata(path, header["__metadata__"]) };
 }
 
 /** A `format` error about the file. */
@@ -60,9 +60,8 @@ export function violation(path: string, what: string): SextantError {
   return new SextantError("format", `${path}: ${what}`);
 }
 
-function headerLength(path: string, descriptor: number, size: number): number {
-  const first = readRange(descriptor, path, 0, Math.min(size, 64));
-  if (Buffer.from(first).toString("latin1").startsWith("version https://git-lfs")) {
+function headerLength(path: string, first: Uint8Array, size: number): number {
+  if (new TextDecoder("latin1").decode(first).startsWith("version https://git-lfs")) {
     throw refuse(
       { what: `cannot read ${path}`, why: "it is a git-lfs pointer, not the weights", instead: "fetch the weights with `git lfs pull`" },
       "format",

@@ -12,7 +12,8 @@ import { makeEncoder, type Encode } from "./tokens/encoder.js";
 import { isGguf, readGgufHeader } from "./gguf/header.js";
 import { tokenizerFiles, type TokenizerFiles } from "./gguf/tokenizer.js";
 import { statOf } from "./files.js";
-import { isJsonObject, quote, readJsonObject, readText, type JsonObject } from "./json.js";
+import { isJsonObject, quote, type JsonObject } from "./json.js";
+import { readJsonObject, readText } from "./json-file.js";
 import type { TextRange } from "./tokens/trace.js";
 import { makeEngine, type TokenizerEngine } from "./tokens/engine.js";
 

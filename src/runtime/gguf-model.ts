@@ -14,8 +14,9 @@ import { cachePath, fillCache } from "../formats/gguf/cache.js";
 import { isGguf, readGgufHeader, type GgufHeader } from "../formats/gguf/header.js";
 import { READABLE_TYPES, type GgufType } from "../formats/gguf/block-types.js";
 import { GgufWeights } from "../formats/gguf/weights.js";
-import { quote, readText } from "../formats/json.js";
-import { Checkpoint, openCheckpoint, type StoredTensor } from "../formats/safetensors.js";
+import { quote } from "../formats/json.js";
+import { readText } from "../formats/json-file.js";
+import { Checkpoint, DiskRanges, openCheckpoint, type StoredTensor } from "../formats/safetensors.js";
 import { streamedBytes, streamedLayout } from "../formats/safetensors-writer.js";
 import type { Json } from "../models/config.js";
 import { ggufConfig } from "../models/gguf-config.js";
@@ -93,7 +94,7 @@ function checkpointOf(weights: readonly GgufWeight[], header: GgufHeader, path: 
     return [name, { name, dtype, ...(type !== dtype && { storedAs: type }), shape, ...place }];
   });
   const prepare = () => fillCache({ path: file, bytes }, () => contentOf(made, header));
-  return new Checkpoint(path, [{ tensors: new Map(tensors), metadata: new Map(), prepare }]);
+  return new Checkpoint(path, [{ tensors: new Map(tensors), metadata: new Map(), prepare }], new DiskRanges());
 }
 
 /** Half precision stays as it is where nothing has to be undone. */

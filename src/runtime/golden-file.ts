@@ -6,7 +6,8 @@
 import { join } from "node:path";
 import { must, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
-import { describeJson, isJsonObject, readJsonObject, type JsonObject } from "../formats/json.js";
+import { describeJson, isJsonObject, type JsonObject } from "../formats/json.js";
+import { readJsonObject } from "../formats/json-file.js";
 import { readSafetensors } from "../formats/safetensors.js";
 import { isPointName } from "../models/points.js";
 import type { Edit } from "./edit.js";

@@ -2,7 +2,7 @@
 import { refuse } from "../base/errors.js";
 import { quote } from "../formats/json.js";
 import { openPeft } from "../formats/peft.js";
-import { Checkpoint } from "../formats/safetensors.js";
+import { Checkpoint, DiskRanges } from "../formats/safetensors.js";
 import { withStoredAdapter } from "../models/lora.js";
 import type { ModelSpec } from "../models/spec.js";
 
@@ -29,7 +29,11 @@ export function joinAdapter(base: ModelOnDisk, folder: string): ModelOnDisk {
     const spec = withStoredAdapter(base.spec, { config, shapes, where: folder });
     return {
       spec,
-      checkpoint: new Checkpoint(base.checkpoint.folder, [base.checkpoint, { tensors: checkpoint.tensors, metadata: new Map() }]),
+      checkpoint: new Checkpoint(
+        base.checkpoint.folder,
+        [base.checkpoint, { tensors: checkpoint.tensors, metadata: new Map() }],
+        new DiskRanges(),
+      ),
     };
   } finally {
     base.checkpoint.close();

@@ -5,7 +5,7 @@ import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
 import { findModel } from "../formats/hub/resolve-model.js";
 import { isGguf } from "../formats/gguf/header.js";
-import { readJsonObject } from "../formats/json.js";
+import { readJsonObject } from "../formats/json-file.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
 import { weightsOf } from "../models/check-weights.js";
 import { readModelSpec } from "../models/read-spec.js";

@@ -5,7 +5,7 @@
 import { refuse, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
 import { openPeft } from "../formats/peft.js";
-import { Checkpoint } from "../formats/safetensors.js";
+import { Checkpoint, DiskRanges } from "../formats/safetensors.js";
 import { adaptersOf } from "../models/adapter-modules.js";
 import { checkWeight, weightsOf } from "../models/check-weights.js";
 import type { AttentionSpec, GatedMlpSpec, LayerSpec, LinearSpec, ModelSpec, PlainMlpSpec } from "../models/spec.js";
@@ -72,7 +72,7 @@ function openBoth(path: string, spec: ModelSpec, adapter: string | undefined): C
   base.close();
   const { checkpoint } = openPeft(adapter);
   checkpoint.close();
-  return new Checkpoint(base.folder, [base, { tensors: checkpoint.tensors, metadata: new Map() }]);
+  return new Checkpoint(base.folder, [base, { tensors: checkpoint.tensors, metadata: new Map() }], new DiskRanges());
 }
 
 class StoredWeights implements ModelWeights {

@@ -1,5 +1,5 @@
 /** @file The JSON files of a run's folder: what each holds, and the checks with which it is read back. Fields that are not known are refused. */
-import { readJson } from "../formats/json.js";
+import { readJson } from "../formats/json-file.js";
 import type { Control, Finding, FindingInterval, Published, Tolerance } from "./finding.js";
 import type { MachineRecord, ModelRecord, RunFile, RunManifest, StepRecord } from "./manifest.js";
 import * as shape from "./shape.js";

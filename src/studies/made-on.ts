@@ -2,7 +2,7 @@
 import { cpus, totalmem } from "node:os";
 import { arch, platform, resourceUsage, version as nodeVersion } from "node:process";
 import { fileURLToPath } from "node:url";
-import { readJsonObject } from "../formats/json.js";
+import { readJsonObject } from "../formats/json-file.js";
 import { runtimeVersion } from "../runtime/session.js";
 import type { MachineRecord, RunManifest } from "../store/manifest.js";
 

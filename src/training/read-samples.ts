@@ -3,7 +3,8 @@
  * tokenizer. A line that cannot be trained on is refused with its number; none is left out or cut.
  */
 import { SextantError } from "../base/errors.js";
-import { describeJson, isJsonObject, parseJson, quote, readText, type JsonObject } from "../formats/json.js";
+import { describeJson, isJsonObject, parseJson, quote, type JsonObject } from "../formats/json.js";
+import { readText } from "../formats/json-file.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
 import type { Sample } from "./token-source.js";
 

@@ -3,7 +3,8 @@ import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { writeAtomic } from "../../src/formats/atomic.js";
-import { duplicateKey, readJson, readJsonObject, readText, writeJson } from "../../src/formats/json.js";
+import { duplicateKey } from "../../src/formats/json.js";
+import { readJson, readJsonObject, readText, writeJson } from "../../src/formats/json-file.js";
 import { temporaryFolder } from "./folder.js";
 
 const { path, write, refusal } = temporaryFolder();

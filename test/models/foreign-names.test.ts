@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it, test } from "vitest";
 import { foreignNamesTable, NAMES_PAGE } from "../../scripts/docs-names.js";
 import { isSextantError, SextantError } from "../../src/base/errors.js";
-import { readJsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 import { openCheckpoint } from "../../src/formats/safetensors.js";
 import { allPlaces, parseAddress } from "../../src/models/address.js";
 import { expandForeignName, translateForeignName } from "../../src/models/foreign-names.js";

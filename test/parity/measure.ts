@@ -2,7 +2,7 @@
  * @file What parity is: the engine against everything that a golden folder records. The tests demand it, `report.ts` prints it.
  */
 import { join } from "node:path";
-import { readJsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 import { readSafetensors } from "../../src/formats/safetensors.js";
 import type { Model } from "../../src/runtime/model.js";
 import { compareRuns, type Compared, type ComparedRun, type Comparison, type Difference, type Limits } from "../reference/compare.js";

@@ -2,7 +2,7 @@
  * @file `docs/parity.md`: one row a model. Numbers are bounds, since the last bits differ between processors, and a bound that still
  * holds is kept, so that the page changes when the engine does and not when the machine does.
  */
-import { readJsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 import type { Comparison, Difference } from "../reference/compare.js";
 import { sharedPath } from "../shared.js";
 import { LIMITS, logitsOf, pointsOf, type Measured } from "./measure.js";

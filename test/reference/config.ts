@@ -1,6 +1,7 @@
 /** @file `config.json`, read by a family with its own defaults. An absent key takes the default, a stored null does not. */
 import { join } from "node:path";
-import { isJsonObject, readJsonObject, type JsonObject } from "../../src/formats/json.js";
+import { isJsonObject, type JsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 
 /** A configuration and the questions that a family asks of it. Several names are aliases, the first that is there counts. */
 export class Config {

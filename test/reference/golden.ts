@@ -1,6 +1,6 @@
 /** @file A golden folder: what `transformers` gave for one checkpoint, sorted into the runs that it records. */
 import { join } from "node:path";
-import { readJsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 import { readSafetensors } from "../../src/formats/safetensors.js";
 import type { Compared } from "./compare.js";
 import type { Edit, Vectors } from "./edits.js";

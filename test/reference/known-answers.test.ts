@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { readJsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 import { readSafetensors } from "../../src/formats/safetensors.js";
 import { hasShared, sharedPath } from "../shared.js";
 import { activation } from "./activations.js";

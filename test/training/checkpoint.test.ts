@@ -1,7 +1,7 @@
 /** @file Checkpoints: a model folder like any other, with what training needs inside; whatever does not fit is refused by name. */
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readJsonObject } from "../../src/formats/json.js";
+import { readJsonObject } from "../../src/formats/json-file.js";
 import { openCheckpoint, readSafetensors } from "../../src/formats/safetensors.js";
 import { hasCheckpoint, resumeCheckpoint, saveCheckpoint, type ModelFiles } from "../../src/training/checkpoint.js";
 import type { Progress } from "../../src/training/history.js";

@@ -10,7 +10,7 @@ import { describeBytes } from "../../base/bytes.js";
 import { isSextantError, refuse } from "../../base/errors.js";
 import { writeAtomic, writeAtomicSteps } from "../atomic.js";
 import { fileError, fillFrom, isThere, openFile, statOf } from "../files.js";
-import type { PrepareStep } from "../safetensors.js";
+import type { PrepareStep } from "../checkpoint.js";
 import type { GgufHeader } from "./header.js";
 
 const MOST_BYTES = 64 * 2 ** 30;

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describeBytes } from "../../base/bytes.js";
 import { refuse, SextantError } from "../../base/errors.js";
 import { fileError, isThere } from "../files.js";
-import { readJson } from "../json.js";
+import { readJson } from "../json-file.js";
 import { placeInSnapshot, placesOf, writeRef, type ModelPlaces } from "./cache.js";
 import { downloadBlob, isWhole } from "./download.js";
 import { listRepository, type Listing, type RemoteFile } from "./listing.js";

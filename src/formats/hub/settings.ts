@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { env } from "node:process";
 import { SextantError } from "../../base/errors.js";
 import { isThere } from "../files.js";
-import { readText } from "../json.js";
+import { readText } from "../json-file.js";
 
 /** What the caller says about the hub; whatever is left out comes from the environment. */
 export interface HubOptions {

@@ -10,7 +10,7 @@ import { gradDrop } from "../../../src/analyses/circuits/grad-drop.js";
 import { must } from "../../../src/base/errors.js";
 import { tensor, type Tensor } from "../../../src/base/tensor.js";
 import { readSafetensors } from "../../../src/formats/safetensors.js";
-import { readJsonObject } from "../../../src/formats/json.js";
+import { readJsonObject } from "../../../src/formats/json-file.js";
 import { modelShelf, SUBJECTS } from "../../parity/subjects.js";
 import { hasShared, sharedPath } from "../../shared.js";
 

@@ -10,7 +10,7 @@ import { edgeNames } from "../../../src/analyses/circuits/graph.js";
 import { circuitsBySize, pruneCircuit } from "../../../src/analyses/circuits/prune.js";
 import { runCircuits } from "../../../src/analyses/circuits/run-circuit.js";
 import { seededRandom } from "../../../src/base/random.js";
-import { readJsonObject } from "../../../src/formats/json.js";
+import { readJsonObject } from "../../../src/formats/json-file.js";
 import { fileURLToPath } from "node:url";
 import { hasShared, sharedPath } from "../../shared.js";
 import { circuitShelf } from "./circuit-model.js";

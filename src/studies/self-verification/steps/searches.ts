@@ -1,7 +1,8 @@
 /** @file Step 1: the model searches, and the moments at which it judges an attempt are found. */
 import { seedFrom } from "../../../base/draws.js";
 import { refuse, SextantError } from "../../../base/errors.js";
-import { isJsonObject, parseJson, readText, type JsonObject } from "../../../formats/json.js";
+import { isJsonObject, parseJson, type JsonObject } from "../../../formats/json.js";
+import { readText } from "../../../formats/json-file.js";
 import type { Tokenizer } from "../../../formats/tokenizer.js";
 import { tableOf, type Table } from "../../../store/table.js";
 import { groupedShareFinding, numberFinding, shareFinding } from "../../finding-of.js";

@@ -1,0 +1,141 @@
+/**
+ * @file The named tensors of a checkpoint, wherever its files are. Only the byte ranges that are asked for are read, and half precision is
+ * widened in pieces.
+ */
+import { SextantError } from "../base/errors.js";
+import { sizeOf } from "../base/tensor.js";
+import { DTYPES, widenInto } from "./dtype.js";
+import { quote } from "./json.js";
+import { describeShape, type SafetensorsHeader, type StoredTensor } from "./safetensors-header.js";
+
+const CHUNK = 16 << 20;
+
+/** How far the files of a checkpoint are made, in bytes. */
+export interface PrepareStep {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What some files of a checkpoint say; `prepare` makes those that are not there before they are needed, step by step. */
+export interface CheckpointPart extends Pick<SafetensorsHeader, "tensors" | "metadata"> {
+  readonly prepare?: () => Iterable<PrepareStep>;
+}
+
+/** Reads ranges of a checkpoint's files: of the disk (`DiskRanges`), or of what a browser was given. */
+export interface FileRanges {
+  /** Fills `out` with the bytes of the file from byte `from` on. */
+  fill(file: string, from: number, out: Uint8Array): void;
+  close(): void;
+}
+
+/** The named tensors of one checkpoint, read range by range. Files are opened when first needed; `close` closes them. */
+export class Checkpoint {
+  /** The path that was opened: a folder, or one file. */
+  readonly folder: string;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: ReadonlyMap<string, string>;
+  readonly #files: FileRanges;
+  #unprepared: readonly CheckpointPart[];
+  #closed = false;
+
+  constructor(folder: string, headers: readonly CheckpointPart[], files: FileRanges) {
+    this.folder = folder;
+    this.#files = files;
+    this.#unprepared = headers.filter((header) => header.prepare !== undefined);
+    this.tensors = new Map(headers.flatMap((header) => [...header.tensors]));
+    this.metadata = new Map(headers.flatMap((header) => [...header.metadata]));
+  }
+
+  /** Makes the files that are made only when they are needed: those of a GGUF file. Reading does so by itself; this is for who has other things to do meanwhile. */
+  *prepare(): Generator<PrepareStep> {
+    for (const header of this.#unprepared) yield* header.prepare?.() ?? [];
+    this.#unprepared = [];
+  }
+
+  /** Makes them at once. */
+  makeFiles(): void {
+    const steps = this.prepare();
+    while (!steps.next().done);
+  }
+
+  /** Where the tensor lies; an unknown name is refused with those that resemble it. */
+  stored(name: string): StoredTensor {
+    const found = this.tensors.get(name);
+    if (found) return found;
+    const near = [...this.tensors.keys()].filter((other) => other.endsWith(`.${name}`) || name.endsWith(`.${other}`)).slice(0, 3);
+    const hint = near.length > 0 ? `; it has ${near.join(", ")}` : ` among its ${this.tensors.size} tensors`;
+    throw new SextantError("weights", `${this.folder} has no tensor ${quote(name)}${hint}`);
+  }
+
+  /** `length` bytes of the tensor from byte `from` on; all of them by default. */
+  readBytes(name: string, from = 0, length?: number): Uint8Array {
+    const stored = this.stored(name);
+    const count = length ?? stored.bytes - from;
+    checkRange(stored, from, count);
+    const out = allocate(stored, () => new Uint8Array(count));
+    this.#fill(stored, from, out);
+    return out;
+  }
+
+  /** All values, row-major, widened to float32. */
+  readFloat32(name: string): Float32Array {
+    const stored = this.stored(name);
+    const out = allocate(stored, () => new Float32Array(sizeOf(stored.shape)));
+    this.#widen(stored, 0, out);
+    return out;
+  }
+
+  /** The given rows of a matrix, one after another, widened to float32: `[row, column]`. */
+  readRows(name: string, rows: readonly number[]): Float32Array {
+    const stored = this.stored(name);
+    const [count = 0, columns = 0] = stored.shape;
+    if (stored.shape.length !== 2)
+      throw new SextantError("request", `readRows ${name}: needs a matrix, its shape is ${describeShape(stored.shape)}`);
+    const stray = rows.find((row) => !Number.isInteger(row) || row < 0 || row >= count);
+    if (stray !== undefined) throw new SextantError("request", `readRows ${name}: row ${stray} is not one of its ${count}`);
+    const out = allocate(stored, () => new Float32Array(rows.length * columns));
+    rows.forEach((row, i) => this.#widen(stored, row * columns, out.subarray(i * columns, (i + 1) * columns)));
+    return out;
+  }
+
+  /** Closes the files; reading afterwards is an error. */
+  close(): void {
+    this.#files.close();
+    this.#closed = true;
+  }
+
+  /** Widens elements from `first` on over `out`, in pieces, so that the narrow bytes are never all in memory. */
+  #widen(stored: StoredTensor, first: number, out: Float32Array): void {
+    const size = DTYPES[stored.dtype].bytes;
+    if (stored.dtype === "F32") return this.#fill(stored, first * size, new Uint8Array(out.buffer, out.byteOffset, out.byteLength));
+    const step = CHUNK / 8;
+    const buffer = new Uint8Array(Math.min(step, out.length) * size);
+    for (let at = 0; at < out.length; at += step) {
+      const target = out.subarray(at, at + step);
+      const bytes = buffer.subarray(0, target.length * size);
+      this.#fill(stored, (first + at) * size, bytes);
+      widenInto(bytes, stored.dtype, target);
+    }
+  }
+
+  #fill(stored: StoredTensor, from: number, out: Uint8Array): void {
+    if (this.#closed) throw new SextantError("usage", `cannot read ${quote(stored.name)}: the checkpoint ${this.folder} is closed`);
+    if (this.#unprepared.length > 0) this.makeFiles();
+    this.#files.fill(stored.file, stored.offset + from, out);
+  }
+}
+
+function checkRange({ name, bytes }: StoredTensor, from: number, length: number): void {
+  if (Number.isInteger(from) && Number.isInteger(length) && from >= 0 && length >= 0 && from + length <= bytes) return;
+  throw new SextantError("request", `readBytes ${name}: bytes ${from} to ${from + length} are not within its ${bytes}`);
+}
+
+function allocate<T>({ name, shape, dtype }: StoredTensor, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new SextantError("memory", `not enough memory for tensor ${quote(name)} of shape ${describeShape(shape)} and ${dtype}`, {
+      cause: error,
+    });
+  }
+}
