@@ -15,10 +15,10 @@ import { applyEdit } from "./apply-edit.js";
 import type { Collector } from "./collect.js";
 import { embeddingFeeds, overwrite, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
 import type { PreparedEdit } from "./prepare-edits.js";
+import type { GraphHost } from "./graph-host.js";
 import type { Feed, Held } from "./session.js";
 import { SessionPool } from "./session-pool.js";
 import { Stage, type Change } from "./stage.js";
-import type { WeightFiles } from "./weight-files.js";
 
 /** What a pass is to do. */
 export interface Plan {
@@ -61,10 +61,9 @@ export class Engine {
   readonly #stage: (graphOf: ConstructorParameters<typeof Stage>[0]) => Stage;
 
   /** `weightLimit`: most bytes of weights that open sessions may hold. */
-  constructor(spec: ModelSpec, files: WeightFiles, options: { threads?: number; weightLimit: number }) {
-    const { weightLimit, ...sessions } = options;
+  constructor(spec: ModelSpec, host: GraphHost, { weightLimit }: { readonly weightLimit: number }) {
     const pool = new SessionPool(weightLimit);
-    const stage = (graphOf: ConstructorParameters<typeof Stage>[0]): Stage => new Stage(graphOf, files, { ...sessions, pool });
+    const stage = (graphOf: ConstructorParameters<typeof Stage>[0]): Stage => new Stage(graphOf, host, pool);
     this.#stage = stage;
     this.spec = spec;
     this.embedding = stage(() => buildEmbedding(spec));

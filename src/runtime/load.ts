@@ -1,29 +1,21 @@
 /** @file A folder in Hugging Face layout, or a model in the hub's cache → a model ready to run, or only its spec. */
 import { join } from "node:path";
-import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import { isThere, statOf } from "../formats/files.js";
 import { findModel } from "../formats/hub/resolve-model.js";
 import { isGguf } from "../formats/gguf/header.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
-import { weightsOf } from "../models/check-weights.js";
 import { readModelSpec } from "../models/read-spec.js";
-import type { ModelSpec } from "../models/spec.js";
-import { Engine } from "./engine.js";
-import { weightBytes } from "./forecast.js";
 import { openGgufModel } from "./gguf-model.js";
 import { joinAdapter, type ModelOnDisk } from "./join-adapter.js";
-import { LocalModel } from "./local-model.js";
 import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
-import { WeightFiles } from "./weight-files.js";
+import { refuseTooLarge, startModel } from "./start-model.js";
+import { diskHost, WeightFiles } from "./weight-files.js";
 
 /** More threads than any machine has cores; ONNX Runtime hangs while it makes a million. */
 const MOST_THREADS = 1024;
-
-/** The share of the memory that sessions' weights may take, so that some is left for what they compute. */
-const WEIGHT_SHARE = 0.7;
 
 export interface LoadOptions {
   /** Threads a session computes with. Default: as many as the machine has cores. */
@@ -47,21 +39,12 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   checkOptions(options);
   const base = readSpec(path);
   const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
-  let engine: Engine | undefined;
   try {
-    const limit = memoryLimit ?? memoryLeft();
-    refuseTooLarge(spec, path, limit);
+    refuseTooLarge(spec, path, memoryLimit ?? memoryLeft());
     await makeFiles(checkpoint, options);
-    const files = new WeightFiles(checkpoint);
-    for (const weight of weightsOf(spec)) files.locate(weight);
-    engine = new Engine(spec, files, {
-      weightLimit: Math.max(limit * WEIGHT_SHARE, weightBytes(spec)),
-      ...(threads !== undefined && { threads }),
-    });
-    if (!options.lazy) await warm(engine, options);
-    return new LocalModel(spec, engine, checkpoint, memoryLimit === undefined ? {} : { memoryLimit });
+    const host = diskHost(new WeightFiles(checkpoint), threads === undefined ? {} : { threads });
+    return await startModel({ spec, checkpoint, host, memoryLeft: () => memoryLimit ?? memoryLeft() }, options);
   } catch (error) {
-    await engine?.close();
     checkpoint.close();
     throw error;
   }
@@ -98,31 +81,5 @@ async function makeFiles(checkpoint: Checkpoint, { onProgress, signal }: LoadOpt
     onProgress?.({ stage: "weights", done, total });
     await new Promise<void>((resolve) => setImmediate(resolve));
     if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
-  }
-}
-
-function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
-  const bytes = weightBytes(spec);
-  if (bytes <= limit) return;
-  throw refuse(
-    {
-      what: `cannot load ${path}`,
-      why: `its weights take ${describeBytes(bytes)} as float32, there are ${describeBytes(limit)} of memory for them`,
-      instead: "use a smaller model or a larger machine",
-    },
-    "memory",
-  );
-}
-
-/**
- * Makes the sessions one after another, so that only one is packed at a time, and the unembedding first: while a session is
- * made its weights are in memory twice, and that one is the largest.
- */
-async function warm(engine: Engine, { onProgress, signal }: LoadOptions): Promise<void> {
-  const stages = [engine.unembedding, ...engine.blocks, ...(engine.finalNorm ? [engine.finalNorm] : []), engine.embedding];
-  for (const [index, stage] of stages.entries()) {
-    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
-    await stage.warm();
-    onProgress?.({ stage: "sessions", done: index + 1, total: stages.length });
   }
 }

@@ -2,14 +2,11 @@
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
-import type { Checkpoint } from "../formats/safetensors.js";
 import type { ModelSpec } from "../models/spec.js";
 import { checkGeneration, checkLogits, checkTokens } from "./check-request.js";
-import type { Engine } from "./engine.js";
 import { forecastForward, forecastGenerate, workingBytes } from "./forecast.js";
 import { forward, type Runner } from "./forward.js";
 import { generate } from "./generate.js";
-import { memoryLeft } from "./memory.js";
 import type {
   Forecast,
   ForwardRequest,
@@ -32,15 +29,16 @@ import { forecastSweep, prepareSweep, refuseLargeSweep, runSweep } from "./sweep
 export class LocalModel implements Model {
   readonly spec: ModelSpec;
   readonly #runner: Runner;
-  readonly #memoryLimit: number | undefined;
+  readonly #memoryLeft: () => number;
   #flopsPerMs: number | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
-  constructor(spec: ModelSpec, engine: Engine, checkpoint: Checkpoint, options: { memoryLimit?: number } = {}) {
-    this.spec = spec;
-    this.#runner = { spec, engine, checkpoint };
-    this.#memoryLimit = options.memoryLimit;
+  /** `memoryLeft`: how many bytes a run may take, asked in front of each. */
+  constructor(runner: Runner, memoryLeft: () => number) {
+    this.spec = runner.spec;
+    this.#runner = runner;
+    this.#memoryLeft = memoryLeft;
   }
 
   forward(request: ForwardRequest, options: RunOptions = {}): Promise<ForwardResult> {
@@ -100,7 +98,7 @@ export class LocalModel implements Model {
     return this.#inTurn(async () => {
       const prepared = prepareSweep(this.spec, request, options);
       const forecast = forecastSweep(prepared, this.#flopsPerMs);
-      refuseLargeSweep(prepared, this.spec, this.#memoryLimit ?? memoryLeft());
+      refuseLargeSweep(prepared, this.spec, this.#memoryLeft());
       const start = performance.now();
       const { flops, ...result } = await runSweep(this.#runner, prepared, options);
       const ms = performance.now() - start;
@@ -121,7 +119,7 @@ export class LocalModel implements Model {
   /** What a request will cost; refused where the memory does not hold it. */
   #admit(request: ForwardRequest | GenerateRequest): Forecast {
     const forecast = this.forecast(request);
-    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#memoryLimit ?? memoryLeft());
+    refuseTooLarge({ ...forecast, workingBytes: workingBytes(this.spec, request) }, this.#memoryLeft());
     return forecast;
   }
 

@@ -10,9 +10,9 @@ import { cutGraph, onlyFor, pruneGraph, type Segment } from "../graph/segments.j
 import { differentiate, seedName } from "../graph/vjp.js";
 import type { Form } from "../models/block.js";
 import { POINT_NAMES, type PointName } from "../models/points.js";
-import { openSession, type Feed, type Held, type Place, type Session, type SessionOptions } from "./session.js";
+import type { Feed, Held, Place, Session } from "./session.js";
 import type { SessionPool } from "./session-pool.js";
-import type { WeightFiles } from "./weight-files.js";
+import type { GraphHost } from "./graph-host.js";
 
 /** A change of a named value: gets it, and gives back what takes its place (the same object after a change in place). */
 export type Change = (value: Held) => Held;
@@ -44,18 +44,15 @@ type Live = Map<string, Feed>;
 
 export class Stage {
   readonly #graphOf: (form: Form) => Graph;
-  readonly #files: WeightFiles;
-  readonly #options: SessionOptions;
+  readonly #host: GraphHost;
   readonly #pool: SessionPool;
   readonly #chains = new Map<string, Chain>();
   readonly #backward = new Map<string, Backward>();
 
-  constructor(graphOf: (form: Form) => Graph, files: WeightFiles, options: { threads?: number; pool: SessionPool }) {
-    const { pool, ...sessionOptions } = options;
+  constructor(graphOf: (form: Form) => Graph, host: GraphHost, pool: SessionPool) {
     this.#graphOf = graphOf;
-    this.#files = files;
+    this.#host = host;
     this.#pool = pool;
-    this.#options = { folder: files.folder, ...sessionOptions };
   }
 
   /** The named values asked for; those changed as they are after the change. */
@@ -169,9 +166,10 @@ export class Stage {
   }
 
   #session(link: Pick<Link, "graph" | "outputs" | "key">): Promise<Session> {
-    const locate = (id: string): WeightLocation => this.#files.locate(must(link.graph.weights.get(id), `the weight ${id}`));
-    const bytes = [...link.graph.weights.values()].reduce((total, { shape }) => total + FLOAT_BYTES * sizeOf(shape), 0);
-    const make = (): Promise<Session> => openSession(emitOnnx(link.graph, link.outputs, locate), this.#options);
+    const locate = (id: string): WeightLocation => this.#host.locate(must(link.graph.weights.get(id), `the weight ${id}`));
+    const weights = [...link.graph.weights.values()];
+    const bytes = weights.reduce((total, { shape }) => total + FLOAT_BYTES * sizeOf(shape), 0);
+    const make = (): Promise<Session> => this.#host.open(emitOnnx(link.graph, link.outputs, locate), weights);
     return this.#pool.open({ owner: this, key: link.key, bytes, make });
   }
 }

@@ -1,12 +1,11 @@
-/** @file Where weights lie in the checkpoint's files, as ONNX external data wants it: one folder, and paths below it. */
+/** @file Where weights lie in the checkpoint's files on the disk, as ONNX external data wants it: one folder, and paths below it. */
 import { dirname, relative, sep } from "node:path";
-import { refuse } from "../base/errors.js";
-import { sizeOf } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/safetensors.js";
 import type { WeightLocation } from "../graph/emit.js";
 import type { Weight } from "../graph/graph.js";
-
-const BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8, U8: 1 } as const;
+import type { GraphHost } from "./graph-host.js";
+import { locateWeight } from "./locate-weight.js";
+import { openSession, type SessionOptions } from "./session.js";
 
 export class WeightFiles {
   /** The folder that all files of the checkpoint are under, symbolic links resolved. */
@@ -21,27 +20,17 @@ export class WeightFiles {
 
   /** The file and byte range of a weight. */
   locate(weight: Weight): WeightLocation {
-    const stored = this.#checkpoint.stored(weight.name);
-    const { dtype } = stored;
-    if (!isReadable(dtype) || (dtype === "U8") !== (weight.holds === "bytes")) {
-      throw refuse({
-        what: `cannot compute with tensor ${weight.name}`,
-        why: `it is stored as ${dtype}, not as ${weight.holds === "bytes" ? "bytes" : "floating point"}`,
-        instead: "use the float checkpoint",
-      });
-    }
-    const size = BYTES[dtype];
-    return {
-      file: relative(this.folder, stored.file),
-      offset: stored.offset + (weight.offset ?? 0) * size,
-      length: sizeOf(weight.shape) * size,
-      dtype,
-    };
+    const location = locateWeight(this.#checkpoint, weight);
+    return { ...location, file: relative(this.folder, location.file) };
   }
 }
 
-function isReadable(dtype: string): dtype is keyof typeof BYTES {
-  return Object.hasOwn(BYTES, dtype);
+/** Runs graphs on the disk's files: ONNX Runtime reads the weights from there itself. */
+export function diskHost(files: WeightFiles, options: Omit<SessionOptions, "folder"> = {}): GraphHost {
+  return {
+    locate: (weight) => files.locate(weight),
+    open: (graph) => openSession(graph, { folder: files.folder, ...options }),
+  };
 }
 
 function commonFolder(files: readonly string[]): string {

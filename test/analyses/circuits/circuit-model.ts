@@ -7,7 +7,7 @@ import { joinAdapter } from "../../../src/runtime/join-adapter.js";
 import { readSpec } from "../../../src/runtime/load.js";
 import { LocalModel } from "../../../src/runtime/local-model.js";
 import type { Model } from "../../../src/runtime/model.js";
-import { WeightFiles } from "../../../src/runtime/weight-files.js";
+import { diskHost, WeightFiles } from "../../../src/runtime/weight-files.js";
 
 export type CircuitModel = Model & NodeRunner;
 
@@ -17,13 +17,13 @@ export function openCircuitModel(folder: string, adapter?: string): CircuitModel
   const { spec, checkpoint } = adapter === undefined ? base : joinAdapter(base, adapter);
   const files = new WeightFiles(checkpoint);
   for (const weight of weightsOf(spec)) files.locate(weight);
-  const engine = new Engine(spec, files, { threads: 1, weightLimit: 1 << 30 });
+  const engine = new Engine(spec, diskHost(files, { threads: 1 }), { weightLimit: 1 << 30 });
   const runner = { spec, engine, checkpoint };
   const nodes: NodeRunner = {
     runNode: (request, options) => runNode(runner, request, options),
     pullNode: (request, options) => pullNode(runner, request, options),
   };
-  return Object.assign(new LocalModel(spec, engine, checkpoint), nodes);
+  return Object.assign(new LocalModel(runner, () => 1 << 30), nodes);
 }
 
 /** Opens models once each, and closes them all. */

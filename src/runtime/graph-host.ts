@@ -1,0 +1,11 @@
+/** @file What an engine's graphs are run by: who says where weights lie, and who opens sessions. On the disk it is `diskHost`. */
+import type { WeightLocation } from "../graph/emit.js";
+import type { Weight } from "../graph/graph.js";
+import type { Session } from "./session.js";
+
+export interface GraphHost {
+  /** Where a weight's bytes are, as the graph is to say it. */
+  locate(weight: Weight): WeightLocation;
+  /** A session for the ONNX bytes of a graph with these weights. */
+  open(graph: Uint8Array, weights: readonly Weight[]): Promise<Session>;
+}
