@@ -103,10 +103,22 @@ function readMembers(text: string, fail: Fail): Map<string, string> {
   return members;
 }
 
+/** Kinds of values that are not read, by the letter of NumPy's type. */
+const UNREAD: Readonly<Record<string, readonly [why: string, instead: string]>> = {
+  O: ["are Python objects: a pickle, which runs code when it is loaded", "save arrays of numbers, without allow_pickle"],
+  c: ["are complex numbers", "save array.real and array.imag"],
+  V: ["are bytes of a type that NumPy does not name, such as bfloat16", "save array.astype('f4')"],
+  U: ["are text", "save numbers"],
+  S: ["are text", "save numbers"],
+};
+
 function unknownType(descr: string, source: string): SextantError {
   const what = `cannot read ${source}`;
-  if (descr.startsWith("'>")) return refuse({ what, why: `its values ${descr} are big-endian`, instead: "save array.astype('<f4')" });
-  return refuse({ what, why: `its values are of type ${quote(descr)}`, instead: "save numbers or truth values, as float32 or int32" });
+  const values = `its values ${descr}`;
+  const [why, instead] = UNREAD[/[a-zA-Z]/.exec(descr)?.[0] ?? ""] ?? [];
+  if (why !== undefined) return refuse({ what, why: `${values} ${why}`, ...(instead !== undefined && { instead }) });
+  if (descr.startsWith("'>")) return refuse({ what, why: `${values} are big-endian`, instead: "save array.astype('<f4')" });
+  return refuse({ what, why: `${values} are of a type that is not known`, instead: "save numbers or truth values, as float32 or int32" });
 }
 
 function integers(values: Uint8Array, dtype: Dtype, fail: Fail): Int32Array {

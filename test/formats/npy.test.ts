@@ -76,7 +76,7 @@ test("refusals", () => {
     `"unsupported: cannot read a.npy: its values '>f4' are big-endian. Instead: save array.astype('<f4')"`,
   );
   expect(read(header("<U5", "False", "(3,)"))).toMatchInlineSnapshot(
-    `"unsupported: cannot read a.npy: its values are of type "'<U5'". Instead: save numbers or truth values, as float32 or int32"`,
+    `"unsupported: cannot read a.npy: its values '<U5' are text. Instead: save numbers"`,
   );
   expect(read("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,)}")).toMatchInlineSnapshot(
     `"format: a.npy: the header is not a Python dictionary of plain values: "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,)}""`,
