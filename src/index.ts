@@ -47,6 +47,7 @@ export { readGolden, type Golden } from "./runtime/golden-file.js";
 // Edits: what to change on the way.
 export type { Edit, EditKind, Operation, Positions, ScheduledEdit, Selector, Values } from "./runtime/edit.js";
 export { parseEdits, type Vectors } from "./runtime/parse-edits.js";
+export { controlVectorEdits, directionsOf, readVectors, type ControlOptions, type Directions } from "./runtime/control-vector.js";
 
 // Points and addresses: what can be read and changed.
 export { isPointName, POINT_NAMES, pointRow, POINTS, type Address, type PointName, type PointRow } from "./models/points.js";
@@ -63,6 +64,8 @@ export { openCheckpoint, readSafetensors, readSafetensorsHeader, type Checkpoint
 export { writeSafetensors, type WriteOptions } from "./formats/safetensors-writer.js";
 export { readNpy, writeNpy } from "./formats/npy.js";
 export { readNpz, writeNpz } from "./formats/npz.js";
+export { writeTensors, type TensorFile, type TensorFormat } from "./formats/tensor-file.js";
+export { readControlVector, writeControlVector, type ControlVectorFile } from "./formats/gguf/control-vector.js";
 export { checkVocabulary, loadTokenizer, type Encoding, type Tokenizer } from "./formats/tokenizer.js";
 export { encodeChat, renderChat, type ChatMessage, type ChatOptions } from "./formats/chat.js";
 

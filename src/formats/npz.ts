@@ -1,6 +1,7 @@
 /** @file NumPy's `.npz`: a zip archive of `.npy` files, stored or deflated. */
 import { zipSync } from "fflate";
-import { SextantError } from "../base/errors.js";
+import { describeBytes } from "../base/bytes.js";
+import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
 import { writeAtomic } from "./atomic.js";
 import { readFileBounded } from "./files.js";
@@ -28,6 +29,16 @@ export function parseNpz(bytes: Uint8Array, source: string, limits: Partial<ZipL
 
 /** Writes the tensors as `.npz`, deflated when `compress` is set. The same tensors give the same bytes. */
 export function writeNpz(path: string, tensors: Readonly<Record<string, Tensor>>, { compress = false } = {}): void {
+  const bytes = Object.values(tensors).reduce((total, { data }) => total + data.byteLength, 0);
+  if (bytes > 2 * GIBIBYTE)
+    throw refuse(
+      {
+        what: `cannot write ${path}`,
+        why: `an archive is made in memory, up to 2 GiB, these are ${describeBytes(bytes)}`,
+        instead: "write safetensors",
+      },
+      "request",
+    );
   const files = Object.entries(tensors).map(([name, tensor]): [string, Uint8Array] => [`${name}.npy`, Buffer.concat(npyChunks(tensor))]);
   writeAtomic(path, [zipSync(Object.fromEntries(files), { level: compress ? 6 : 0, mtime: new Date(1980, 0, 1) })]);
 }

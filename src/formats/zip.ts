@@ -40,6 +40,12 @@ export function readZip(bytes: Uint8Array, source: string, limits: ZipLimits): M
   return new Map(entries.map((entry) => [entry.name, unpack(view, entry, fail)]));
 }
 
+/** The names of an archive's entries, in its order; nothing is unpacked. */
+export function zipNames(bytes: Uint8Array, source: string): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return readDirectory(view, (what) => new SextantError("format", `${source}: ${what}`)).map(({ name }) => name);
+}
+
 type Fail = (what: string) => SextantError;
 
 function readDirectory(view: DataView, fail: Fail): Entry[] {

@@ -39,6 +39,14 @@ export function expandForeignName(name: string, spec: ModelSpec): readonly strin
   return (there.length > 0 ? there : everywhere.slice(0, 1)).map((one) => addressOf(one, spec));
 }
 
+/** The address that a name stands for in every model; undefined where that depends on the model, or no framework has the name. */
+export function fixedForeignName(name: string): string | undefined {
+  const found = find(name);
+  const to = found?.row.to;
+  if (typeof to !== "string" || found?.layer === "*") return undefined;
+  return pointRow(to).scope === "layer" ? `${to}.${found?.layer}` : to;
+}
+
 /** The row of a name: its first number, or `*`, is the layer, a second one an expert; `[5]` is the same as `.5`. */
 function find(name: string): Found | undefined {
   const numbers: string[] = [];
