@@ -6,6 +6,7 @@ import type { Tokenizer } from "../formats/tokenizer.js";
 import type { ScheduledEdit } from "../runtime/edit.js";
 import type { Model } from "../runtime/model.js";
 import type { Call, OptionTable, OptionValues } from "./command.js";
+import { CONTROL_OPTIONS, controlEdits } from "./control.js";
 import { parseTokens } from "./lists.js";
 import { modelFolder } from "./model-folder.js";
 import { usage } from "./parse.js";
@@ -31,7 +32,12 @@ export const RUN_OPTIONS = {
 /** Edits of the run. */
 export const EDIT_OPTIONS = {
   edits: { type: "text", placeholder: "FILE", meaning: "JSON array of edits to make while the model runs" },
-  vectors: { type: "text", placeholder: "FILE", meaning: "safetensors file with the tensors that the edits name" },
+  vectors: {
+    type: "text",
+    placeholder: "FILE",
+    meaning: "file with the tensors that the edits name: safetensors, .npz, .npy, .pt or a control vector in GGUF",
+  },
+  ...CONTROL_OPTIONS,
 } as const satisfies OptionTable;
 
 type RunCall = Call<Pick<typeof RUN_OPTIONS, "threads">>;
@@ -98,8 +104,12 @@ export async function rowsOf(prompt: Prompt, opened: Opened): Promise<readonly (
   return [ids];
 }
 
-/** The edits of `--edits`, their names looked up in `--vectors`. */
-export async function readEdits({ options }: Call<typeof EDIT_OPTIONS>): Promise<ScheduledEdit[]> {
+/** The edits of `--edits`, their names looked up in `--vectors`, and those of `--control`. */
+export async function readEdits(call: Call<typeof EDIT_OPTIONS>): Promise<ScheduledEdit[]> {
+  return [...(await editsOfFile(call)), ...(await controlEdits(call.options))];
+}
+
+async function editsOfFile({ options }: Call<typeof EDIT_OPTIONS>): Promise<ScheduledEdit[]> {
   if (options.edits === undefined) {
     if (options.vectors !== undefined) throw usage("--vectors without --edits");
     return [];
@@ -108,11 +118,11 @@ export async function readEdits({ options }: Call<typeof EDIT_OPTIONS>): Promise
   return parseEdits(readJson(options.edits), await readVectors(options.vectors));
 }
 
-/** The tensors of a safetensors file; none without a file. */
-export async function readVectors(path: string | undefined): Promise<Map<string, Tensor>> {
+/** The tensors of a file of vectors, whichever format it is in; none without a file. */
+export async function readVectors(path: string | undefined): Promise<ReadonlyMap<string, Tensor>> {
   if (path === undefined) return new Map();
-  const { readSafetensors } = await import("../formats/safetensors.js");
-  return readSafetensors(path);
+  const { readTensorFile } = await import("../formats/tensor-file.js");
+  return readTensorFile(path).tensors;
 }
 
 /** Text of one token for people: the tokenizer's, or the id. */

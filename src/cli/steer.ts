@@ -33,10 +33,6 @@ export async function steeringEdit(text: string): Promise<ScheduledEdit> {
 }
 
 async function readVector(file: string, name: string | undefined): Promise<Tensor> {
-  if (file.endsWith(".npy")) {
-    const { readNpy } = await import("../formats/npy.js");
-    return readNpy(file);
-  }
   const vectors = await readVectors(file);
   const chosen = name ?? (vectors.size === 1 ? [...vectors.keys()][0]! : undefined);
   const found = chosen === undefined ? undefined : vectors.get(chosen);

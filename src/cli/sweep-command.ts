@@ -99,13 +99,11 @@ async function operationOf({ operation, point, basis }: Question, { call, opened
 
 /** The basis of a file: its one tensor for every layer, or one tensor for each address. */
 async function readBasis(path: string): Promise<Values | Record<string, Values>> {
-  const { readNpy } = await import("../formats/npy.js");
-  const tensors = path.endsWith(".npy") ? new Map([["basis", readNpy(path)]]) : await readVectors(path);
-  const named = [...tensors].map(([name, { data, shape, axes }]): [string, Values] => {
+  const named = [...(await readVectors(path))].map(([name, { data, shape, axes }]): [string, Values] => {
     if (!(data instanceof Float32Array)) throw new SextantError("request", `${path}: ${name} holds whole numbers, a basis is of floats`);
     return [name, { data, shape, axes }];
   });
   const [only] = named;
   if (!only) throw new SextantError("request", `${path} has no tensor`);
-  return named.length === 1 && !only[0].includes(".") ? only[1] : Object.fromEntries(named);
+  return named.length === 1 && !/\.\d+$/.test(only[0]) ? only[1] : Object.fromEntries(named);
 }

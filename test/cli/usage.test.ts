@@ -19,7 +19,7 @@ describe("help", () => {
         pull          Downloads a model of the Hugging Face hub into its cache; goes on where it was stopped.
         lens          Shows what each layer would predict if it were the last (the logit lens).
         attend        Shows where attention heads look: scores of all heads, and the patterns of those named.
-        read          Writes the values of points to a safetensors file.
+        read          Writes the values of points to a safetensors or .npz file.
         gradient      Writes the gradient of a number that a run ends in, by the values of points.
         patch         Patches, ablates or cuts a model place by place, and shows where a behaviour comes from.
         knockout      Cuts edges of attention one by one, and shows which of them a behaviour needs.
@@ -73,11 +73,15 @@ describe("help", () => {
         --min-p P                    sample among tokens at least P times as probable as the best
         --repetition-penalty R       make tokens that have occurred less probable
         --seed N                     seed of the sampling; 0 when it is not given
-        --steer FILE@LAYER×STRENGTH  add a vector to the residual stream after a layer; FILE is .npy, or
-                                     .safetensors (FILE#NAME where it has several tensors); x and * do for × (may be
-                                     repeated)
+        --steer FILE@LAYER×STRENGTH  add a vector to the residual stream after a layer; FILE as for --vectors
+                                     (FILE#NAME where it has several tensors); x and * do for × (may be repeated)
         --edits FILE                 JSON array of edits to make while the model runs
-        --vectors FILE               safetensors file with the tensors that the edits name
+        --vectors FILE               file with the tensors that the edits name: safetensors, .npz, .npy, .pt or a
+                                     control vector in GGUF
+        --control FILE               a control vector (GGUF of repeng or llama.cpp, or any file of vectors named by
+                                     layers) to add behind each layer it has a direction for
+        --control-strength S         what the control vector is multiplied by; 1 when it is not given
+        --control-layers LIST        apply it only at these of its layers, such as 10..20
         --recompute                  run everything again at each step instead of using the key/value cache
         --threads N                  threads of the matrix products; by default all cores
         --beyond-context             allow more positions than the model was made for

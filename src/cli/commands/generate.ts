@@ -39,7 +39,7 @@ const OPTIONS = {
     placeholder: "FILE@LAYER×STRENGTH",
     repeats: true,
     meaning:
-      "add a vector to the residual stream after a layer; FILE is .npy, or .safetensors (FILE#NAME where it has several tensors); x and * do for ×",
+      "add a vector to the residual stream after a layer; FILE as for --vectors (FILE#NAME where it has several tensors); x and * do for ×",
   },
   ...EDIT_OPTIONS,
   recompute: { type: "flag", meaning: "run everything again at each step instead of using the key/value cache" },

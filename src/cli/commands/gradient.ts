@@ -1,4 +1,4 @@
-/** @file `sextant gradient`: the gradient of a number by the values of points, written to a safetensors file. */
+/** @file `sextant gradient`: the gradient of a number by the values of points, written to a safetensors or `.npz` file. */
 import type { Tensor } from "../../base/tensor.js";
 import { defineCommand } from "../command.js";
 import {
@@ -31,7 +31,8 @@ export const gradientCommand = defineCommand({
     out: {
       type: "text",
       placeholder: "FILE",
-      meaning: "the safetensors file to write: one tensor an address, and `values`, the metric of each row",
+      meaning:
+        "the file to write, NumPy's if it ends in .npz, else safetensors: one tensor an address, and `values`, the metric of each row",
     },
     ...EDIT_OPTIONS,
     ...RUN_OPTIONS,
@@ -43,6 +44,8 @@ export const gradientCommand = defineCommand({
   async run(call) {
     const { points, out, of } = call.options;
     const at = parseAddresses(points!);
+    const { checkWritable, writeTensors } = await import("../../formats/tensor-file.js");
+    checkWritable(out!);
     const prompt = givenPrompt(call.options);
     const edits = unscheduled(await readEdits(call));
     return withModel(call, async (opened) => {
@@ -50,9 +53,8 @@ export const gradientCommand = defineCommand({
       const metric = of!.trim() === "loss" ? ({ loss: "cross_entropy" } as const) : of!;
       const request = { tokens, of: metric, at, edits, beyondContext: call.options["beyond-context"] } as const;
       const { gradients, values, cost } = await opened.model.gradient(request, call);
-      const { writeSafetensors } = await import("../../formats/safetensors-writer.js");
       const found: Tensor = { data: Float32Array.from(values), shape: [values.length], axes: ["batch"] };
-      writeSafetensors(out!, { ...gradients, values: found }, { of: of! });
+      writeTensors(out!, { ...gradients, values: found }, { of: of! });
       return {
         json: { out, of, values, tensors: shapesOf(gradients), ms: cost.ms },
         text: `${of}: ${values.map((value) => value.toFixed(4)).join(", ")}\n${counted(Object.keys(gradients).length, "gradient")} written to ${out}`,

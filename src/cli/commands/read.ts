@@ -1,4 +1,4 @@
-/** @file `sextant read`: values of points, written to a safetensors file. */
+/** @file `sextant read`: values of points, written to a safetensors or `.npz` file. */
 import { tensor } from "../../base/tensor.js";
 import { defineCommand } from "../command.js";
 import {
@@ -17,7 +17,7 @@ import { counted, shapesOf } from "../wording.js";
 
 export const readCommand = defineCommand({
   name: "read",
-  summary: "Writes the values of points to a safetensors file.",
+  summary: "Writes the values of points to a safetensors or .npz file.",
   arguments: [MODEL_ARGUMENT],
   options: {
     ...PROMPT_OPTIONS,
@@ -25,7 +25,8 @@ export const readCommand = defineCommand({
     out: {
       type: "text",
       placeholder: "FILE",
-      meaning: "the safetensors file to write: one tensor an address, and `lengths`, the tokens in each row",
+      meaning:
+        "the file to write, NumPy's if it ends in .npz, else safetensors: one tensor an address, and `lengths`, the tokens in each row",
     },
     ...EDIT_OPTIONS,
     ...RUN_OPTIONS,
@@ -38,14 +39,15 @@ export const readCommand = defineCommand({
   async run(call) {
     const { points, out } = call.options;
     const read = parseAddresses(points!);
+    const { checkWritable, writeTensors } = await import("../../formats/tensor-file.js");
+    checkWritable(out!);
     const prompt = givenPrompt(call.options);
     const edits = unscheduled(await readEdits(call));
     return withModel(call, async (opened) => {
       const tokens = await rowsOf(prompt, opened);
       const request = { tokens, read, edits, logits: false, beyondContext: call.options["beyond-context"] } as const;
       const { activations, lengths, cost } = await opened.model.forward(request, call);
-      const { writeSafetensors } = await import("../../formats/safetensors-writer.js");
-      writeSafetensors(out!, { ...activations, lengths: tensor(Int32Array.from(lengths), [lengths.length], ["batch"]) });
+      writeTensors(out!, { ...activations, lengths: tensor(Int32Array.from(lengths), [lengths.length], ["batch"]) });
       return {
         json: { out, lengths, tensors: shapesOf(activations), ms: cost.ms },
         text: `${counted(Object.keys(activations).length, "tensor")} of ${counted(lengths.length, "row")} written to ${out}`,
