@@ -78,7 +78,9 @@ export async function openSession(graph: Uint8Array, options: SessionOptions): P
   };
 }
 
-function tensorOf(Tensor: typeof Ort.Tensor, data: Feed["data"], dims: readonly number[]): Ort.Tensor {
+function tensorOf(Tensor: typeof Ort.Tensor, given: Feed["data"], dims: readonly number[]): Ort.Tensor {
+  // Arrays on shared memory are "Invalid argument" to it.
+  const data = given.buffer instanceof SharedArrayBuffer ? given.slice() : given;
   if (data instanceof Float32Array) return new Tensor("float32", data, dims);
   if (data instanceof Int32Array) return new Tensor("int32", data, dims);
   return new Tensor("int64", data, dims);
