@@ -46,7 +46,7 @@ export async function generate(runner: Runner, request: GenerateRequest, options
     throwIfAborted(options.signal);
     const done = await runStep(job, pass);
     cache = done.cache;
-    choose(job, done.logits, step);
+    await choose(job, done.logits, step);
     options.onProgress?.({ stage: "tokens", done: step + 1, total: request.maxNew });
     if (job.rows.every((row) => row.finish !== undefined) || step + 1 === request.maxNew) break;
     pass = nextPass(job, cache);
@@ -104,24 +104,24 @@ async function runStep(job: Job, pass: Pass): Promise<{ cache: Cache | undefined
 }
 
 /** Takes each live row's next token. */
-function choose(job: Job, logits: Tensor<Float32Array>, step: number): void {
+async function choose(job: Job, logits: Tensor<Float32Array>, step: number): Promise<void> {
   const vocab = logits.shape[2] ?? 0;
-  job.rows.forEach((row, index) => {
-    if (row.finish !== undefined) return;
+  for (const [index, row] of job.rows.entries()) {
+    if (row.finish !== undefined) continue;
     const mine = logits.data.subarray(index * vocab, (index + 1) * vocab);
     const token = row.sample(mine, [...row.prompt, ...row.made]);
     row.made.push(token);
     if (job.request.logits) row.logits.push(mine.slice());
     job.options.onToken?.({ row: index, step, token });
-    row.finish = finishOf(job, row, token);
-  });
+    row.finish = await finishOf(job, row, token);
+  }
 }
 
-function finishOf({ request, options, stopTokens }: Job, { made }: Row, token: number): Row["finish"] {
+async function finishOf({ request, options, stopTokens }: Job, { made }: Row, token: number): Promise<Row["finish"]> {
   if (stopTokens.has(token)) return "stop_token";
   const { stopStrings = [] } = request;
   if (stopStrings.length > 0) {
-    const text = must(options.decode, "decode")(made);
+    const text = await must(options.decode, "decode")(made);
     if (stopStrings.some((stop) => text.includes(stop))) return "stop_string";
   }
   return made.length >= request.maxNew ? "length" : undefined;

@@ -136,8 +136,8 @@ export interface RunOptions {
 
 export interface GenerateOptions extends RunOptions {
   readonly onToken?: (token: GeneratedToken) => void;
-  /** Text of token ids; needed for `stopStrings`. */
-  readonly decode?: (ids: readonly number[]) => string;
+  /** Text of token ids, at once or as a promise; needed for `stopStrings`. */
+  readonly decode?: (ids: readonly number[]) => string | Promise<string>;
 }
 
 /** A loaded model. */

@@ -63,16 +63,19 @@ async function continueTogether(model: Model, request: ContinuationRequest, opti
     const judging = left.filter((one) => rowOf(one).at(-1) === open);
     if (judging.length > 0) await judgeNext(model, judging, request, options);
     else await writeOn(model, left, request, options);
-    for (const one of left) endAtStop(one, request, options);
+    for (const one of left) await endAtStop(one, request, options);
   }
 }
 
 /** Ends a search at the token with which its text has a stop string: generating sees neither the judgement's word nor what stands before it. */
-function endAtStop(one: Going, { stopStrings = [] }: ContinuationRequest, { decode }: GenerateOptions): void {
+async function endAtStop(one: Going, { stopStrings = [] }: ContinuationRequest, { decode }: GenerateOptions): Promise<void> {
   if (!decode || one.done) return;
-  const hasStopped = (length: number): boolean => stopStrings.some((stop) => decode(one.written.slice(0, length)).includes(stop));
-  if (!hasStopped(one.written.length)) return;
-  while (hasStopped(one.written.length - 1)) one.written.pop();
+  const hasStopped = async (length: number): Promise<boolean> => {
+    const text = await decode(one.written.slice(0, length));
+    return stopStrings.some((stop) => text.includes(stop));
+  };
+  if (!(await hasStopped(one.written.length))) return;
+  while (await hasStopped(one.written.length - 1)) one.written.pop();
   one.done = true;
 }
 

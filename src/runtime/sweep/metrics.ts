@@ -86,7 +86,7 @@ export interface Metric {
   readonly name: string;
   readonly needs: "columns" | "all";
   readonly needsReference: boolean;
-  readonly of: (logits: LogitView, context: MetricContext, at: { pair: number; counterfactual?: number }) => number;
+  readonly of: (logits: LogitView, context: MetricContext, at: { pair: number; counterfactual?: number }) => number | Promise<number>;
 }
 
 /** The metrics of a request, held against what its pairs name. */
@@ -100,7 +100,7 @@ export function prepareMetrics(
   if (twice !== undefined) throw new SextantError("request", `metrics: ${describeJson(twice)} is there twice`);
   return names.map((name) => {
     const own = typeof name === "string" && Object.hasOwn(measures, name) ? measures[name] : undefined;
-    if (own) return { name, needs: "all", needsReference: false, of: ({ all }, _, at) => finite(own(all, at), name) };
+    if (own) return { name, needs: "all", needsReference: false, of: async ({ all }, _, at) => finite(await own(all, at), name) };
     if (!isMetricName(name)) {
       const known = [...METRIC_NAMES, ...Object.keys(measures)].join(", ");
       throw new SextantError("request", `metrics: ${describeJson(name)} is none of ${known}`);

@@ -40,7 +40,10 @@ export async function readOut(batch: Batch, readout: Readout): Promise<Float64Ar
       reference = { base, logs: logProbabilities(view.all) };
     const context: MetricContext = { pair: must(pairs[pair], "a pair"), reference: reference?.logs };
     const at = cell ?? { pair };
-    metrics.forEach((metric, i) => (values[variant]![i] = metric.of(view, context, at)));
+    for (const [i, metric] of metrics.entries()) {
+      const value = metric.of(view, context, at);
+      values[variant]![i] = typeof value === "number" ? value : await value;
+    }
   }
   const seen = new Set(order.map(({ variant }) => variant));
   schedule.variants.forEach(({ base }, variant) => {

@@ -89,8 +89,8 @@ export interface SweepPart {
 }
 
 export interface SweepOptions extends RunOptions {
-  /** Measures of one's own, by name: from the logits (vocab) at the measured position to a number. */
-  readonly measures?: Readonly<Record<string, (logits: Float32Array, at: MeasuredAt) => number>>;
+  /** Measures of one's own, by name: from the logits (vocab) at the measured position to a number, at once or as a promise. */
+  readonly measures?: Readonly<Record<string, (logits: Float32Array, at: MeasuredAt) => number | Promise<number>>>;
   /** Parts that an earlier, interrupted sweep of the same request finished. */
   readonly done?: readonly SweepPart[];
   /** Told of each part as soon as it is finished. */
