@@ -124,3 +124,8 @@ export function checkGeneration(spec: ModelSpec, request: GenerateRequest): void
   if (!Array.isArray(stopStrings) || !stopStrings.every((text) => typeof text === "string" && text !== ""))
     throw new SextantError("request", `stopStrings must be texts that are not empty, got ${describeJson(stopStrings)}`);
 }
+
+/** What a closed model says to every request. */
+export function closedModel(): SextantError {
+  return new SextantError("usage", "the model is closed; load it again");
+}

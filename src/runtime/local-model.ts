@@ -3,8 +3,9 @@ import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
 import type { ModelSpec } from "../models/spec.js";
-import { checkGeneration, checkLogits, checkTokens } from "./check-request.js";
-import { forecastForward, forecastGenerate, workingBytes } from "./forecast.js";
+import { closedModel } from "./check-request.js";
+import { workingBytes } from "./forecast.js";
+import { Forecaster } from "./forecaster.js";
 import { forward, type Runner } from "./forward.js";
 import { generate } from "./generate.js";
 import type {
@@ -24,13 +25,13 @@ import type { GradientRequest, GradientResult } from "./gradient/request.js";
 import { gradient } from "./gradient/run.js";
 import { pause, resume } from "./pause.js";
 import type { SweepForecast, SweepOptions, SweepRequest, SweepResult } from "./sweep/request.js";
-import { forecastSweep, prepareSweep, refuseLargeSweep, runSweep } from "./sweep/sweep.js";
+import { prepareSweep, refuseLargeSweep, runSweep } from "./sweep/sweep.js";
 
 export class LocalModel implements Model {
   readonly spec: ModelSpec;
   readonly #runner: Runner;
   readonly #memoryLeft: () => number;
-  #flopsPerMs: number | undefined;
+  readonly #forecaster: Forecaster;
   #turn: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -38,6 +39,7 @@ export class LocalModel implements Model {
   constructor(runner: Runner, memoryLeft: () => number) {
     this.spec = runner.spec;
     this.#runner = runner;
+    this.#forecaster = new Forecaster(runner.spec);
     this.#memoryLeft = memoryLeft;
   }
 
@@ -80,35 +82,24 @@ export class LocalModel implements Model {
   }
 
   forecast(request: ForwardRequest | GenerateRequest): Forecast {
-    if ("maxNew" in request) {
-      checkGeneration(this.spec, request);
-      return forecastGenerate(this.spec, request, this.#flopsPerMs);
-    }
-    checkTokens(this.spec, request.tokens, { beyondContext: request.beyondContext });
-    if (request.logits !== undefined && request.logits !== false)
-      checkLogits(
-        this.spec,
-        request.logits,
-        request.tokens.map((row) => row.length),
-      );
-    return forecastForward(this.spec, request, this.#flopsPerMs);
+    return this.#forecaster.forecast(request);
   }
 
   sweep(request: SweepRequest, options: SweepOptions = {}): Promise<SweepResult> {
     return this.#inTurn(async () => {
       const prepared = prepareSweep(this.spec, request, options);
-      const forecast = forecastSweep(prepared, this.#flopsPerMs);
+      const forecast = this.#forecaster.ofSweep(prepared);
       refuseLargeSweep(prepared, this.spec, this.#memoryLeft());
       const start = performance.now();
       const { flops, ...result } = await runSweep(this.#runner, prepared, options);
       const ms = performance.now() - start;
-      if (flops > 0) this.#flopsPerMs = flops / Math.max(ms, 1e-3);
+      this.#forecaster.learn({ ms, flops });
       return { ...result, cost: { ms, flops, forecast } };
     });
   }
 
   forecastSweep(request: SweepRequest, options: Pick<SweepOptions, "measures" | "memoryBudget"> = {}): SweepForecast {
-    return forecastSweep(prepareSweep(this.spec, request, options), this.#flopsPerMs);
+    return this.#forecaster.forecastSweep(request, options);
   }
 
   close(): Promise<void> {
@@ -125,7 +116,7 @@ export class LocalModel implements Model {
 
   /** Runs are taken one after another: two at once would share the cores and the cached sessions for no gain. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closing) return Promise.reject(new SextantError("usage", "the model is closed; load it again"));
+    if (this.#closing) return Promise.reject(closedModel());
     const mine = this.#turn.then(work, work).catch(tellMemory);
     this.#turn = mine.catch(() => undefined);
     return mine;
@@ -135,7 +126,7 @@ export class LocalModel implements Model {
     const start = performance.now();
     const result = await work();
     const ms = performance.now() - start;
-    if (forecast.flops > 0) this.#flopsPerMs = forecast.flops / Math.max(ms, 1e-3);
+    this.#forecaster.learn({ ms, flops: forecast.flops });
     return { ...result, cost: { ms, forecast } };
   }
 }
