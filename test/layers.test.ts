@@ -43,6 +43,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:process",            /^(formats\/hub\/|runtime\/gguf-model\.ts$|studies\/made-on\.ts$)/],
   ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:util",               /^cli\//],
+  ["node:worker_threads",     /^runtime\/worker\/(main|open-worker)\.ts$/],
 ];
 
 /** Globals that reach out of the program. */

@@ -13,6 +13,7 @@ import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
 import { refuseTooLarge, startModel } from "./start-model.js";
 import { diskHost, WeightFiles } from "./weight-files.js";
+import { loadInWorker } from "./worker/open-worker.js";
 
 /** More threads than any machine has cores; ONNX Runtime hangs while it makes a million. */
 const MOST_THREADS = 1024;
@@ -26,6 +27,8 @@ export interface LoadOptions {
   readonly lazy?: boolean;
   /** A folder with a LoRA adapter as `peft` writes it; its term is computed beside the model's own weights. */
   readonly adapter?: string;
+  /** Run the model in a worker thread of its own, so that this one stays free. Close it when it is no longer needed. */
+  readonly worker?: boolean;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -37,6 +40,8 @@ export interface LoadOptions {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
   const { threads, memoryLimit } = options;
   checkOptions(options);
+  const { worker = false, ...others } = options;
+  if (worker) return loadInWorker(path, others);
   const base = readSpec(path);
   const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
   try {
