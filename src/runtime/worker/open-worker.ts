@@ -10,8 +10,11 @@ import { WorkerModel } from "./worker-model.js";
 /** The worker's program: as compiled, or, where this file runs as it was written, with what lets Node read that. */
 const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./from-source.mjs" : "./main.js", import.meta.url);
 
+/** A worker without the flags of this process: with `--input-type`, for one, no file can be run. */
+const startWorker = (): Worker => new Worker(PROGRAM, { execArgv: [] });
+
 /** The model in a folder, in a worker of its own. The process does not wait for workers that have nothing to do. */
-export async function loadInWorker(path: string, options: CallOptions, start = (): Worker => new Worker(PROGRAM)): Promise<Model> {
+export async function loadInWorker(path: string, options: CallOptions, start = startWorker): Promise<Model> {
   const worker = start();
   const caller = new Caller({
     post: (message, transfer) => worker.postMessage(message, transfer),

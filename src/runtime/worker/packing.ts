@@ -10,7 +10,8 @@ export interface Packed<T> {
   readonly transfer: readonly ArrayBuffer[];
 }
 
-type Numbers = Float32Array | Float64Array | Int32Array | BigInt64Array;
+const KINDS = [Float32Array, Float64Array, Int32Array, BigInt64Array] as const;
+type Numbers = InstanceType<(typeof KINDS)[number]>;
 
 /** The value with arrays of its own: those of the caller stay as they are. Arrays on shared memory are shared. */
 export function withCopies<T>(value: T): Packed<T> {
@@ -27,9 +28,10 @@ function packed<T>(value: T, mustCopy: (array: Numbers) => boolean): Packed<T> {
   const transfer = new Set<ArrayBuffer>();
   const numbers = (array: Numbers): Numbers => {
     if (array.buffer instanceof SharedArrayBuffer) return array;
-    // `slice` refuses arrays whose memory is gone; these have no elements.
-    const mine = mustCopy(array) && array.length > 0 ? array.slice() : array;
-    if (mine.length > 0) transfer.add(mine.buffer as ArrayBuffer);
+    // Arrays whose memory is gone have no elements, and can neither be copied nor cloned.
+    if (array.length === 0) return new (KINDS.find((Kind) => array instanceof Kind) ?? Float32Array)(0);
+    const mine = mustCopy(array) ? array.slice() : array;
+    transfer.add(mine.buffer as ArrayBuffer);
     return mine;
   };
   const members = (part: object): unknown => {
@@ -49,7 +51,7 @@ function packed<T>(value: T, mustCopy: (array: Numbers) => boolean): Packed<T> {
 }
 
 function isNumbers(value: object): value is Numbers {
-  return value instanceof Float32Array || value instanceof Float64Array || value instanceof Int32Array || value instanceof BigInt64Array;
+  return KINDS.some((Kind) => value instanceof Kind);
 }
 
 function isPlain(value: object): boolean {
