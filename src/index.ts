@@ -251,6 +251,7 @@ export { stackedSharesSvg, type SharesOptions, type SharesRow } from "./charts/s
 export { curveSvg, type CurveSvgOptions } from "./charts/curve.js";
 export type { CurveMark, CurveSeries } from "./charts/curves.js";
 export { heatMapSvg } from "./charts/heat-map.js";
+export { tokenMapSvg, type TokenCell, type TokenMapOptions } from "./charts/token-map.js";
 export type { MapOptions, MapPanel } from "./charts/panels.js";
 export { svgToPng, type PngOptions } from "./charts/png.js";
 export { attentionPattern, type AttentionPatternOptions } from "./charts/attention-pattern.js";
