@@ -4,7 +4,7 @@
  */
 import { Template } from "@huggingface/jinja";
 import { refuse, SextantError } from "../base/errors.js";
-import type { Encoding, Tokenizer } from "./tokenizer.js";
+import type { Encoding, Tokenizer } from "./make-tokenizer.js";
 
 /** One turn of a conversation. */
 export interface ChatMessage {

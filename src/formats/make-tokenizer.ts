@@ -5,7 +5,6 @@
  * One departure: a character for which there is neither a token nor an unknown token is refused rather than dropped.
  */
 import { refuse, SextantError } from "../base/errors.js";
-import type { TokenizerFiles } from "./gguf/tokenizer.js";
 import { isJsonObject, quote, type JsonObject } from "./json.js";
 import { decodeUtf8, makeDetokenizer, type Detokenizer, type TextStream } from "./tokens/detokenize.js";
 import { makeEncoder, type Encode } from "./tokens/encoder.js";
@@ -47,7 +46,13 @@ export interface Tokenizer {
 }
 
 /** What the files of a tokenizer say. */
-export interface TokenizerParts extends TokenizerFiles {
+export interface TokenizerParts {
+  /** `tokenizer.json`. */
+  readonly file: JsonObject;
+  /** `tokenizer_config.json`. */
+  readonly config: JsonObject;
+  /** `generation_config.json`. */
+  readonly generation: JsonObject;
   /** `special_tokens_map.json`. */
   readonly specialTokens?: JsonObject;
   /** `chat_template.jinja`. */

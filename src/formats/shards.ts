@@ -24,7 +24,7 @@ export function joinShards(index: JsonObject, path: string, readShard: (shard: s
 }
 
 /** File by tensor; `path` is what an error calls the index. */
-function readWeightMap(index: JsonObject, path: string): Map<string, string> {
+export function readWeightMap(index: JsonObject, path: string): Map<string, string> {
   const map = index["weight_map"];
   if (!isJsonObject(map)) throw violation(path, `weight_map must be an object, got ${describeJson(map)}`);
   const entries = Object.entries(map).map(([name, shard]): [string, string] => {

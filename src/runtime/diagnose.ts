@@ -1,7 +1,7 @@
 /** @file Why a run came out with values that are not numbers: looks for them in the checkpoint and names the tensor. */
 import { SextantError } from "../base/errors.js";
 import type { TensorData } from "../base/tensor.js";
-import type { Checkpoint } from "../formats/safetensors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 import { weightsOf } from "../models/check-weights.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { Pass } from "./pass.js";

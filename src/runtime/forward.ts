@@ -4,7 +4,7 @@
  */
 import { refuse, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
-import type { Checkpoint } from "../formats/safetensors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 import { expandAddresses, parseAddress, stageOf, type Place } from "../models/address.js";
 import { pointRow } from "../models/points.js";
 import type { ModelSpec } from "../models/spec.js";

@@ -4,7 +4,7 @@
  */
 import { must } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
-import type { Checkpoint } from "../formats/safetensors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 import type { LinearSpec, ModelSpec } from "../models/spec.js";
 import { areFinite, explainNonFinite } from "./diagnose.js";
 import { ownValue, type Engine, type Plan } from "./engine.js";

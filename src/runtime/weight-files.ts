@@ -1,6 +1,6 @@
 /** @file Where weights lie in the checkpoint's files on the disk, as ONNX external data wants it: one folder, and paths below it. */
 import { dirname, relative, sep } from "node:path";
-import type { Checkpoint } from "../formats/safetensors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 import type { WeightLocation } from "../graph/emit.js";
 import type { Weight } from "../graph/graph.js";
 import type { GraphHost } from "./graph-host.js";

@@ -5,7 +5,7 @@
 import { internal, refuse } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
 import { toFloat32 } from "../formats/dtype.js";
-import type { Checkpoint } from "../formats/safetensors.js";
+import type { Checkpoint } from "../formats/checkpoint.js";
 import type { AdapterRef, LinearSpec, WeightRef } from "../models/spec.js";
 
 /** `count` coordinates from `from` on. */

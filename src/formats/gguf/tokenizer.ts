@@ -5,19 +5,10 @@
  */
 import { refuse, SextantError } from "../../base/errors.js";
 import { describeJson, quote, type JsonObject } from "../json.js";
+import type { TokenizerParts } from "../make-tokenizer.js";
 import type { GgufMetadata, GgufValue } from "./metadata.js";
 import { cutting, type Cutting } from "./pre-tokenizers.js";
 import { mergesOf } from "./sentencepiece-merges.js";
-
-/** What a folder's files say of a tokenizer, by member. */
-export interface TokenizerFiles {
-  /** `tokenizer.json`. */
-  readonly file: JsonObject;
-  /** `tokenizer_config.json`. */
-  readonly config: JsonObject;
-  /** `generation_config.json`. */
-  readonly generation: JsonObject;
-}
 
 /** What llama.cpp calls the kinds of entries. */
 const [UNKNOWN, CONTROL, USER_DEFINED, BYTE] = [2, 3, 4, 6];
@@ -33,7 +24,7 @@ interface Vocabulary {
 }
 
 /** The files that describe the tokenizer; `source` is what an error calls the GGUF file. */
-export function tokenizerFiles(metadata: GgufMetadata, source: string): TokenizerFiles {
+export function tokenizerFiles(metadata: GgufMetadata, source: string): TokenizerParts {
   const model = metadata.get("tokenizer.ggml.model");
   const make = typeof model === "string" && Object.hasOwn(MODELS, model) ? MODELS[model] : undefined;
   if (!make) {

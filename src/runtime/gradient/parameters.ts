@@ -3,7 +3,7 @@ import { must, SextantError } from "../../base/errors.js";
 import { nearestNames } from "../../base/nearest.js";
 import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
 import { quote } from "../../formats/json.js";
-import type { Checkpoint } from "../../formats/safetensors.js";
+import type { Checkpoint } from "../../formats/checkpoint.js";
 import type { Weight } from "../../graph/graph.js";
 import { weightsOf } from "../../models/check-weights.js";
 import type { ModelSpec } from "../../models/spec.js";

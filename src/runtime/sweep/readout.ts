@@ -1,7 +1,7 @@
 /** @file From the rows behind the last block to numbers: last norm, logits of the measured positions, metrics. */
 import { must, SextantError } from "../../base/errors.js";
 import type { TensorData } from "../../base/tensor.js";
-import type { Checkpoint } from "../../formats/safetensors.js";
+import type { Checkpoint } from "../../formats/checkpoint.js";
 import { STREAM } from "../../models/block.js";
 import { axisSizes } from "../../models/sizes.js";
 import { areFinite, explainNonFinite } from "../diagnose.js";
