@@ -21,10 +21,22 @@ export interface CheckpointPart extends Pick<SafetensorsHeader, "tensors" | "met
   readonly prepare?: () => Iterable<PrepareStep>;
 }
 
+/** A run of bytes in a file. */
+export interface FileRange {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** Reads ranges of a checkpoint's files: of the disk (`DiskRanges`), or of what a browser was given. */
 export interface FileRanges {
   /** Fills `out` with the bytes of the file from byte `from` on. */
   fill(file: string, from: number, out: Uint8Array): void;
+  /**
+   * Reads ranges and keeps nothing, so that the system has them in its cache. All reads are handed to the system before this returns: they go
+   * on while JavaScript's thread is busy. The files must not be closed before the promise settles.
+   */
+  readAhead?(ranges: readonly FileRange[]): Promise<void>;
   close(): void;
 }
 
@@ -96,6 +108,11 @@ export class Checkpoint {
     const out = allocate(stored, () => new Float32Array(rows.length * columns));
     rows.forEach((row, i) => this.#widen(stored, row * columns, out.subarray(i * columns, (i + 1) * columns)));
     return out;
+  }
+
+  /** As `readAhead` of the files; where those have none, nothing is done. */
+  async readAhead(ranges: readonly FileRange[]): Promise<void> {
+    await this.#files.readAhead?.(ranges);
   }
 
   /** Closes the files; reading afterwards is an error. */

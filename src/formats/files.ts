@@ -1,5 +1,5 @@
 /** @file Opening files and reading ranges of them, with errors that name the path and say in words what the system said. */
-import { closeSync, existsSync, fstatSync, openSync, readSync, realpathSync, statSync, type Stats } from "node:fs";
+import { closeSync, existsSync, fstatSync, openSync, read, readSync, realpathSync, statSync, type Stats } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { SextantError } from "../base/errors.js";
 
@@ -74,9 +74,44 @@ export function readRange(descriptor: number, path: string, from: number, length
 export function fillFrom(descriptor: number, path: string, from: number, out: Uint8Array): void {
   for (let at = 0; at < out.length;) {
     const got = readOnce(descriptor, path, out.subarray(at, at + (1 << 30)), from + at);
-    if (got === 0) throw new SextantError("file", `${path} ended at byte ${from + at} while being read: it was shortened meanwhile`);
+    if (got === 0) throw ended(path, from + at);
     at += got;
   }
+}
+
+/** How much is read at a time by those who only pass over a file. */
+const PIECE = 1 << 20;
+let nowhere: Buffer | undefined;
+
+/**
+ * Reads a range and throws it away, which leaves it in the system's cache of files. Every read is handed to the system at once, and all
+ * write to the same memory, made once, which nobody reads. A file that ends before is an error.
+ */
+export async function passOver(descriptor: number, path: string, range: { readonly offset: number; readonly length: number }): Promise<void> {
+  const end = range.offset + range.length;
+  const into = (nowhere ??= Buffer.allocUnsafeSlow(PIECE));
+  const pieces = Array.from({ length: Math.ceil(range.length / PIECE) }, (_, i) => range.offset + i * PIECE);
+  const readPiece = async (from: number): Promise<void> => {
+    const length = Math.min(PIECE, end - from);
+    if ((await readInto(into.subarray(0, length), descriptor, path, from)) === 0) throw ended(path, from);
+  };
+  await allDone(pieces.map(readPiece));
+}
+
+/** Waits for all of them, also where one fails, whose error it throws. */
+export async function allDone(works: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(works)).find(({ status }) => status === "rejected");
+  if (failed) throw (failed as PromiseRejectedResult).reason;
+}
+
+function readInto(into: Uint8Array, descriptor: number, path: string, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    read(descriptor, into, 0, into.length, position, (error, got) => (error ? reject(fileError("cannot read", path, error)) : resolve(got)));
+  });
+}
+
+function ended(path: string, at: number): SextantError {
+  return new SextantError("file", `${path} ended at byte ${at} while being read: it was shortened meanwhile`);
 }
 
 /** The whole file, which may have `maxBytes` at most. */

@@ -6,9 +6,9 @@ import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { refuse, type SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
-import { Checkpoint, type FileRanges } from "./checkpoint.js";
+import { Checkpoint, type FileRange, type FileRanges } from "./checkpoint.js";
 import { isIntegerDtype, toInt32 } from "./dtype.js";
-import { fillFrom, openFile, readRange, resolveReal, statOf } from "./files.js";
+import { allDone, fillFrom, openFile, passOver, readRange, resolveReal, statOf } from "./files.js";
 import { quote } from "./json.js";
 import { readJsonObject } from "./json-file.js";
 import { parseSafetensorsHeader, violation, type SafetensorsHeader, type StoredTensor } from "./safetensors-header.js";
@@ -21,14 +21,22 @@ export class DiskRanges implements FileRanges {
   readonly #descriptors = new Map<string, number>();
 
   fill(file: string, from: number, out: Uint8Array): void {
-    let descriptor = this.#descriptors.get(file);
-    if (descriptor === undefined) this.#descriptors.set(file, (descriptor = openFile(file)));
-    fillFrom(descriptor, file, from, out);
+    fillFrom(this.#descriptor(file), file, from, out);
+  }
+
+  async readAhead(ranges: readonly FileRange[]): Promise<void> {
+    await allDone(ranges.map(({ file, ...range }) => passOver(this.#descriptor(file), file, range)));
   }
 
   close(): void {
     for (const descriptor of this.#descriptors.values()) closeSync(descriptor);
     this.#descriptors.clear();
+  }
+
+  #descriptor(file: string): number {
+    let descriptor = this.#descriptors.get(file);
+    if (descriptor === undefined) this.#descriptors.set(file, (descriptor = openFile(file)));
+    return descriptor;
   }
 }
 

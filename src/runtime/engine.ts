@@ -11,11 +11,14 @@ import { pointRow, type PointName } from "../models/points.js";
 import { axisSizes } from "../models/sizes.js";
 import { buildPrefixAttention, type KeyKinds } from "../models/prefix-attention.js";
 import type { ModelSpec } from "../models/spec.js";
+import { vocabSlices } from "../models/vocab-slices.js";
 import { applyEdit } from "./apply-edit.js";
 import type { Collector } from "./collect.js";
+import { putColumns, type LogitSlice } from "./logit-slices.js";
 import { embeddingFeeds, overwrite, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
 import type { PreparedEdit } from "./prepare-edits.js";
 import type { GraphHost } from "./graph-host.js";
+import type { Residence } from "./residence.js";
 import type { Feed, Held } from "./session.js";
 import { SessionPool } from "./session-pool.js";
 import { Stage, type Change } from "./stage.js";
@@ -50,33 +53,64 @@ interface Run {
   readonly inputs: PassInputs;
 }
 
+export interface EngineOptions {
+  /** Most bytes of weights that open sessions may hold. */
+  readonly weightLimit: number;
+  /** What stays where not all weights fit. Default: everything does. */
+  readonly residence?: Residence | undefined;
+}
+
 export class Engine {
   readonly spec: ModelSpec;
   readonly embedding: Stage;
   readonly blocks: readonly Stage[];
   readonly finalNorm: Stage | undefined;
-  readonly unembedding: Stage;
+  /** One slice, unless the unembedding is too large for the memory. */
+  readonly unembedding: readonly LogitSlice[];
+  readonly #residence: Residence | undefined;
   readonly #headOut: readonly Stage[];
   readonly #kept = new Map<string, Stage>();
   readonly #stage: (graphOf: ConstructorParameters<typeof Stage>[0]) => Stage;
 
-  /** `weightLimit`: most bytes of weights that open sessions may hold. */
-  constructor(spec: ModelSpec, host: GraphHost, { weightLimit }: { readonly weightLimit: number }) {
-    const pool = new SessionPool(weightLimit);
-    const stage = (graphOf: ConstructorParameters<typeof Stage>[0]): Stage => new Stage(graphOf, host, pool);
+  constructor(spec: ModelSpec, host: GraphHost, { weightLimit, residence }: EngineOptions) {
+    const pool = new SessionPool(residence?.room ?? weightLimit, { isStrict: residence !== undefined });
+    const stage = (graphOf: ConstructorParameters<typeof Stage>[0], stays = false): Stage =>
+      new Stage(graphOf, host, { pool, stays: residence !== undefined && stays });
+    const { blocks = spec.layers.length, slices = 1, keptSlices = slices } = residence ?? {};
     this.#stage = stage;
+    this.#residence = residence;
     this.spec = spec;
-    this.embedding = stage(() => buildEmbedding(spec));
-    this.blocks = spec.layers.map((_, layer) => stage((form) => buildBlock(spec, layer, form)));
+    this.embedding = stage(() => buildEmbedding(spec), true);
+    this.blocks = spec.layers.map((_, layer) => stage((form) => buildBlock(spec, layer, form), layer < blocks));
     this.#headOut = spec.layers.map((_, layer) => stage(() => buildHeadOut(spec, layer)));
-    this.finalNorm = spec.head.norm && stage((form) => must(buildFinalNorm(spec, form), "the last norm"));
-    this.unembedding = stage(() => buildUnembedding(spec));
+    this.finalNorm = spec.head.norm && stage((form) => must(buildFinalNorm(spec, form), "the last norm"), true);
+    this.unembedding = vocabSlices(spec, slices).map(({ from, spec: part }, index) => ({
+      stage: stage(() => buildUnembedding(part), index < keptSlices),
+      from,
+      count: part.vocabOut,
+    }));
   }
 
   /** Every stage once; some hold no session yet. */
   stages(): Stage[] {
-    const ends = [this.embedding, ...(this.finalNorm ? [this.finalNorm] : []), this.unembedding];
-    return [...ends, ...this.blocks, ...this.#headOut, ...this.#kept.values()];
+    const norm = this.finalNorm ? [this.finalNorm] : [];
+    return [...this.unembedding.map(({ stage }) => stage), ...this.blocks, ...norm, this.embedding, ...this.#headOut, ...this.#kept.values()];
+  }
+
+  /**
+   * The stages whose sessions stay, to be made one after another, the unembedding's first: while a session is made its largest weight is in
+   * memory twice, and that one is the largest of all.
+   */
+  staying(): Stage[] {
+    const { blocks, keptSlices } = this.#residence ?? {};
+    const slices = this.unembedding.slice(0, keptSlices).map(({ stage }) => stage);
+    return [...slices, ...this.blocks.slice(0, blocks), ...(this.finalNorm ? [this.finalNorm] : []), this.embedding];
+  }
+
+  /** Starts to read the weights of a block, or behind the last one of the unembedding, where they do not stay in memory. */
+  readAhead(layer: number): void {
+    if (!this.#residence) return;
+    (this.blocks[layer] ?? this.unembedding[0]?.stage)?.readAhead();
   }
 
   /** Attention over variants of a row (`prefix-attention.ts`); one stage for all layers whose attention is alike. */
@@ -100,9 +134,11 @@ export class Engine {
     const inputs = new PassInputs(this.spec, pass);
     const caches: LayerCache[] = [];
     const first = plan.from?.layer ?? 0;
+    if (first < until) this.readAhead(first);
     let stream = plan.from?.stream ?? (await this.#embed(pass, plan));
     for (let layer = first; layer < until; layer++) {
       throwIfAborted(plan.signal);
+      if (layer + 1 < until || until === this.blocks.length) this.readAhead(layer + 1);
       const done = await this.#runBlock(layer, stream, { pass, plan, inputs });
       stream = done.stream;
       if (done.cache) caches.push(done.cache);
@@ -181,8 +217,17 @@ export class Engine {
 
   /** Logits of normalised rows: token, vocab. */
   async unembed(rows: Held): Promise<Held> {
-    const made = await this.unembedding.run({ feeds: { [STREAM.in]: rows }, wanted: ["logits"] });
-    return must(made["logits"], "logits");
+    const [only, ...others] = this.unembedding;
+    if (only && others.length === 0) return logitsFrom(only.stage, rows);
+    const dims = [rows.dims[0] ?? 0, this.spec.vocabOut];
+    const all = new Float32Array(sizeOf(dims));
+    for (const [index, slice] of this.unembedding.entries()) {
+      this.unembedding[index + 1]?.stage.readAhead();
+      const made = await logitsFrom(slice.stage, rows);
+      putColumns(all, this.spec.vocabOut, made.data as Float32Array, slice);
+      made.release();
+    }
+    return ownValue(all, dims);
   }
 
   async close(): Promise<void> {
@@ -221,6 +266,11 @@ export class Engine {
   #take(place: Place, pass: Pass, value: Held | undefined, plan: Plan): void {
     plan.collector.take(place.address, pass, must(value, place.address).data);
   }
+}
+
+async function logitsFrom(stage: Stage, rows: Held): Promise<Held> {
+  const made = await stage.run({ feeds: { [STREAM.in]: rows }, wanted: ["logits"] });
+  return must(made["logits"], "logits");
 }
 
 /** A copy that the caller owns. */

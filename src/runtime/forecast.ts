@@ -6,9 +6,10 @@ import { expandAddresses, stageOf, type Place } from "../models/address.js";
 import { weightsOf } from "../models/check-weights.js";
 import { pointRow } from "../models/points.js";
 import { axisLength } from "../models/sizes.js";
-import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, ModelSpec, WeightRef } from "../models/spec.js";
+import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, ModelSpec } from "../models/spec.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Forecast, ForwardRequest, GenerateRequest } from "./model.js";
+import { computedBytes } from "./weight-bytes.js";
 
 const FLOAT_BYTES = 4;
 
@@ -45,14 +46,8 @@ function mlpWeights(mlp: MlpSpec | undefined): number {
 
 /** Bytes of a model's weights as they are computed with (float32); each stored tensor once. */
 export function weightBytes(spec: ModelSpec): number {
-  const sizes = new Map(weightsOf(spec).map((ref) => [`${ref.name}+${ref.offset ?? 0}`, computedSize(ref)]));
-  return [...sizes.values()].reduce((total, size) => total + size, 0) * FLOAT_BYTES;
-}
-
-/** Elements of a weight once it is floats: a byte of MXFP4 blocks holds two, its scales vanish into them. */
-function computedSize({ name, shape, holds }: WeightRef): number {
-  if (holds !== "bytes") return sizeOf(shape);
-  return name.endsWith("_blocks") ? 2 * sizeOf(shape) : 0;
+  const sizes = new Map(weightsOf(spec).map((ref) => [`${ref.name}+${ref.offset ?? 0}`, computedBytes(ref)]));
+  return [...sizes.values()].reduce((total, size) => total + size, 0);
 }
 
 /** The cost of a forward pass. `flopsPerMs`: the speed seen so far. */

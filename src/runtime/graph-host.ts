@@ -8,4 +8,6 @@ export interface GraphHost {
   locate(weight: Weight): WeightLocation;
   /** A session for the ONNX bytes of a graph with these weights. */
   open(graph: Uint8Array, weights: readonly Weight[]): Promise<Session>;
+  /** Starts to read the weights, so that a session for them is made sooner; there is nothing to gain where they are in memory. */
+  readAhead?(weights: readonly Weight[]): Promise<void>;
 }

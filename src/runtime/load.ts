@@ -11,6 +11,7 @@ import { openGgufModel } from "./gguf-model.js";
 import { joinAdapter, type ModelOnDisk } from "./join-adapter.js";
 import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
+import { residenceWithin } from "./residence.js";
 import { refuseTooLarge, startModel } from "./start-model.js";
 import { diskHost, WeightFiles } from "./weight-files.js";
 import { loadInWorker } from "./worker/open-worker.js";
@@ -21,7 +22,10 @@ const MOST_THREADS = 1024;
 export interface LoadOptions {
   /** Threads a session computes with. Default: as many as the machine has cores. */
   readonly threads?: number;
-  /** Most bytes that weights or results may take. Default: what the system can give when it comes to them. */
+  /**
+   * Most bytes that weights or results may take. Default: what the system can give when it comes to them. Where the weights take more, the
+   * model runs streamed: as many blocks as fit stay, the others are loaded and released in turn, and results may take what weights may not.
+   */
   readonly memoryLimit?: number;
   /** Make each session when it is first needed instead of all now. */
   readonly lazy?: boolean;
@@ -45,10 +49,13 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const base = readSpec(path);
   const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
   try {
-    refuseTooLarge(spec, path, memoryLimit ?? memoryLeft());
+    const limit = memoryLimit ?? memoryLeft();
+    const residence = residenceWithin(spec, limit);
+    if (!residence) refuseTooLarge(spec, path, limit);
     await makeFiles(checkpoint, options);
     const host = diskHost(new WeightFiles(checkpoint), threads === undefined ? {} : { threads });
-    return await startModel({ spec, checkpoint, host, memoryLeft: () => memoryLimit ?? memoryLeft() }, options);
+    const left = memoryLimit && memoryLimit - (residence?.room ?? 0);
+    return await startModel({ spec, checkpoint, host, residence, memoryLeft: () => left ?? memoryLeft() }, options);
   } catch (error) {
     checkpoint.close();
     throw error;

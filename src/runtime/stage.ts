@@ -3,7 +3,6 @@
  * changes are functions on typed arrays between the segments. Sessions are made when first needed, and kept as long as there is room.
  */
 import { must } from "../base/errors.js";
-import { sizeOf } from "../base/tensor.js";
 import type { Graph } from "../graph/graph.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
 import { cutGraph, onlyFor, pruneGraph, type Segment } from "../graph/segments.js";
@@ -13,6 +12,7 @@ import { POINT_NAMES, type PointName } from "../models/points.js";
 import type { Feed, Held, Place, Session } from "./session.js";
 import type { SessionPool } from "./session-pool.js";
 import type { GraphHost } from "./graph-host.js";
+import { packedWeights, sessionBytes } from "./weight-bytes.js";
 
 /** A change of a named value: gets it, and gives back what takes its place (the same object after a change in place). */
 export type Change = (value: Held) => Held;
@@ -42,17 +42,27 @@ const NOTHING: ReadonlyMap<string, Feed> = new Map();
 /** Values alive between the segments of a chain, by id. */
 type Live = Map<string, Feed>;
 
+export interface StageOptions {
+  readonly pool: SessionPool;
+  /** Whether the session of the whole graph is closed only when there is no other way. */
+  readonly stays?: boolean;
+}
+
 export class Stage {
   readonly #graphOf: (form: Form) => Graph;
   readonly #host: GraphHost;
   readonly #pool: SessionPool;
+  readonly #stays: boolean;
+  /** The reading of the weights that is under way, for the session that will be made next. */
+  #ahead: Promise<void> | undefined;
   readonly #chains = new Map<string, Chain>();
   readonly #backward = new Map<string, Backward>();
 
-  constructor(graphOf: (form: Form) => Graph, host: GraphHost, pool: SessionPool) {
+  constructor(graphOf: (form: Form) => Graph, host: GraphHost, { pool, stays = false }: StageOptions) {
     this.#graphOf = graphOf;
     this.#host = host;
     this.#pool = pool;
+    this.#stays = stays;
   }
 
   /** The named values asked for; those changed as they are after the change. */
@@ -79,12 +89,34 @@ export class Stage {
 
   /** Makes the session of the whole graph, so that the first run does not wait for it. */
   async warm(): Promise<void> {
-    await this.#session(must(this.chain([])[0], "the whole graph"));
+    await this.#session(this.#whole());
+  }
+
+  /**
+   * Starts to read the weights, unless the session of the whole graph is open, so that the disk works while something else is computed. What
+   * fails is told by the run that needs the weights.
+   */
+  readAhead(): void {
+    const { key, graph } = this.#whole();
+    if (this.#ahead || this.#pool.has(this, key)) return;
+    this.#ahead = this.#host.readAhead?.(packedWeights(graph));
+    this.#ahead?.catch(() => undefined);
   }
 
   /** Closes the sessions that the stage has open; the next run makes them anew. */
   async close(): Promise<void> {
+    await this.#takeAhead().catch(() => undefined);
     await this.#pool.close(this);
+  }
+
+  #whole(): Link {
+    return must(this.chain([])[0], "the whole graph");
+  }
+
+  async #takeAhead(): Promise<void> {
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    await ahead;
   }
 
   /** The graph as a chain of links, cut at named values, in forward order; without stops, the whole graph as one link. */
@@ -167,14 +199,14 @@ export class Stage {
 
   #session(link: Pick<Link, "graph" | "outputs" | "key">): Promise<Session> {
     const locate = (id: string): WeightLocation => this.#host.locate(must(link.graph.weights.get(id), `the weight ${id}`));
-    const weights = [...link.graph.weights.values()];
-    const bytes = weights.reduce((total, { shape }) => total + FLOAT_BYTES * sizeOf(shape), 0);
-    const make = (): Promise<Session> => this.#host.open(emitOnnx(link.graph, link.outputs, locate), weights);
-    return this.#pool.open({ owner: this, key: link.key, bytes, make });
+    const make = async (): Promise<Session> => {
+      await this.#takeAhead();
+      return this.#host.open(emitOnnx(link.graph, link.outputs, locate), [...link.graph.weights.values()]);
+    };
+    const stays = this.#stays && link.key === this.#whole().key;
+    return this.#pool.open({ owner: this, key: link.key, bytes: sessionBytes(link.graph), stays, make });
   }
 }
-
-const FLOAT_BYTES = 4;
 
 /** How a graph is computed, besides where it is cut. */
 export interface ChainOptions {

@@ -9,9 +9,7 @@ import { weightBytes } from "./forecast.js";
 import type { GraphHost } from "./graph-host.js";
 import { LocalModel } from "./local-model.js";
 import type { Model, Progress } from "./model.js";
-
-/** The share of the memory that sessions' weights may take, so that some is left for what they compute. */
-const WEIGHT_SHARE = 0.7;
+import { leastMemory, WEIGHT_SHARE, type Residence } from "./residence.js";
 
 /** What a model is made of. */
 export interface ModelParts {
@@ -21,6 +19,8 @@ export interface ModelParts {
   readonly host: GraphHost;
   /** How many bytes weights and results may take, asked when it comes to them. */
   readonly memoryLeft: () => number;
+  /** What stays in memory where not all weights fit. */
+  readonly residence?: Residence | undefined;
 }
 
 export interface StartOptions {
@@ -31,9 +31,10 @@ export interface StartOptions {
 }
 
 /** The model, its sessions made; where that fails they are closed, and the checkpoint is left to the caller. */
-export async function startModel({ spec, checkpoint, host, memoryLeft }: ModelParts, options: StartOptions): Promise<Model> {
+export async function startModel(parts: ModelParts, options: StartOptions): Promise<Model> {
+  const { spec, checkpoint, host, memoryLeft, residence } = parts;
   for (const weight of weightsOf(spec)) host.locate(weight);
-  const engine = new Engine(spec, host, { weightLimit: Math.max(memoryLeft() * WEIGHT_SHARE, weightBytes(spec)) });
+  const engine = new Engine(spec, host, { weightLimit: Math.max(memoryLeft() * WEIGHT_SHARE, weightBytes(spec)), residence });
   try {
     if (!options.lazy) await warm(engine, options);
     return new LocalModel({ spec, engine, checkpoint }, memoryLeft);
@@ -43,7 +44,7 @@ export async function startModel({ spec, checkpoint, host, memoryLeft }: ModelPa
   }
 }
 
-/** Throws where the weights, at four bytes each, are more than `limit` bytes. */
+/** Throws where the weights are more than `limit` bytes; says with how many the model would run block by block. */
 export function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
   const bytes = weightBytes(spec);
   if (bytes <= limit) return;
@@ -51,18 +52,15 @@ export function refuseTooLarge(spec: ModelSpec, path: string, limit: number): vo
     {
       what: `cannot load ${path}`,
       why: `its weights take ${describeBytes(bytes)} as float32, there are ${describeBytes(limit)} of memory for them`,
-      instead: "use a smaller model or a larger machine",
+      instead: `give it ${describeBytes(leastMemory(spec))} at least, to run block by block; or use a smaller model or a larger machine`,
     },
     "memory",
   );
 }
 
-/**
- * Makes the sessions one after another, so that only one is packed at a time, and the unembedding first: while a session is
- * made its weights are in memory twice, and that one is the largest.
- */
+/** Makes the sessions that stay one after another, so that only one is packed at a time. */
 async function warm(engine: Engine, { onProgress, signal }: StartOptions): Promise<void> {
-  const stages = [engine.unembedding, ...engine.blocks, ...(engine.finalNorm ? [engine.finalNorm] : []), engine.embedding];
+  const stages = engine.staying();
   for (const [index, stage] of stages.entries()) {
     if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
     await stage.warm();

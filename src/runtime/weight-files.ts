@@ -23,12 +23,18 @@ export class WeightFiles {
     const location = locateWeight(this.#checkpoint, weight);
     return { ...location, file: relative(this.folder, location.file) };
   }
+
+  /** Reads the bytes of the weights so that the system has them at hand when a session maps them; nothing of them is kept here. */
+  async readAhead(weights: readonly Weight[]): Promise<void> {
+    await this.#checkpoint.readAhead(weights.map((weight) => locateWeight(this.#checkpoint, weight)));
+  }
 }
 
 /** Runs graphs on the disk's files: ONNX Runtime reads the weights from there itself. */
 export function diskHost(files: WeightFiles, options: Omit<SessionOptions, "folder"> = {}): GraphHost {
   return {
     locate: (weight) => files.locate(weight),
+    readAhead: (weights) => files.readAhead(weights),
     open: (graph) => openSession(graph, { folder: files.folder, ...options }),
   };
 }

@@ -21,7 +21,8 @@ class Log {
   readonly closed: string[] = [];
   readonly owner = {};
 
-  want(key: string, bytes: number, options: { owner?: object; fail?: boolean } = {}): Wanted {
+  want(key: string, held: number, options: { owner?: object; fail?: boolean; making?: number; stays?: boolean } = {}): Wanted {
+    const { owner = this.owner, making = held, stays = false } = options;
     const session: Session = {
       run: () => Promise.reject(new Error("nothing to run")),
       close: async () => void this.closed.push(key),
@@ -32,7 +33,7 @@ class Log {
       if (options.fail) throw new Error(`cannot make ${key}`);
       return session;
     };
-    return { owner: options.owner ?? this.owner, key, bytes, make };
+    return { owner, key, bytes: { held, making }, stays, make };
   }
 }
 
@@ -137,6 +138,26 @@ describe("a pool of sessions", () => {
     expect([log.closed.toSorted(), pool.bytes]).toEqual([["a", "b"], 60]);
   });
 
+  it("closes a session that stays only where closing the others is not enough", async () => {
+    const [pool, log] = [new SessionPool(30), new Log()];
+    await pool.open(log.want("first", 10, { stays: true }));
+    for (const key of ["a", "b", "c"]) await pool.open(log.want(key, 10));
+    expect(log.closed).toEqual(["a"]);
+    expect(pool.has(log.owner, "first")).toBe(true);
+    await pool.open(log.want("large", 25));
+    expect([log.closed.toSorted(), pool.bytes, pool.has(log.owner, "first")]).toEqual([["a", "b", "c", "first"], 25, false]);
+  });
+
+  it("where it is strict, counts what making a session takes, and refuses one that never fits", async () => {
+    const [pool, log] = [new SessionPool(30, { isStrict: true }), new Log()];
+    await pool.open(log.want("a", 10, { making: 15 }));
+    await pool.open(log.want("b", 10, { making: 20 }));
+    await pool.open(log.want("c", 10, { making: 11 }));
+    expect([log.closed, pool.bytes]).toEqual([["a"], 20]);
+    await expect(pool.open(log.want("d", 20, { making: 31 }))).rejects.toMatchObject({ kind: "memory" });
+    expect([log.made, log.closed, pool.bytes]).toEqual([["a", "b", "c"], ["a"], 20]);
+  });
+
   it("forgets a session that could not be made, so that it can be tried again", async () => {
     const { pool, log } = await opened(30, ["a", 10]);
     await expect(pool.open(log.want("b", 10, { fail: true }))).rejects.toThrow("cannot make b");
@@ -207,6 +228,6 @@ describe.each(["induction", "gpt2-hub-names", "gemma3-old-style"])("with memory 
 
     const wanted = opens.mock.calls.flatMap(([one], call) => (opens.mock.contexts[call] === pool ? [one] : []));
     const different = wanted.filter(({ owner, key }, i) => wanted.findIndex((one) => one.owner === owner && one.key === key) === i);
-    expect(different.reduce((total, { bytes }) => total + bytes, 0)).toBeGreaterThan(limit);
+    expect(different.reduce((total, { bytes: { held } }) => total + held, 0)).toBeGreaterThan(limit);
   });
 });

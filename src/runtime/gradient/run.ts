@@ -110,6 +110,7 @@ class GradientRun {
     throwIfAborted(this.#options.signal);
     const { engine, spec } = this.#runner;
     const { pass } = this.#ready;
+    engine.readAhead(layer + 1);
     const stream = this.#passBetween({ address: `resid_pre.${layer}`, point: "resid_pre", layer }, before);
     const feeds = { ...this.#inputs.of(layer), [STREAM.in]: { data: stream, dims: [pass.rows.length, pass.width, spec.dModel] } };
     const isHere = (place: Place): boolean => place.layer === layer && !isBetween(place);
@@ -235,6 +236,7 @@ class GradientRun {
   /** One block back: the gradient by the stream in front of its edits. */
   async #back(layer: number, behind: Float32Array | undefined, goesOn: boolean): Promise<Float32Array | undefined> {
     throwIfAborted(this.#options.signal);
+    if (layer > 0) this.#runner.engine.readAhead(layer - 1);
     const recorded = must(this.#recorded.get(layer), `block ${layer}`);
     const after = this.#backBetween({ address: `resid_post.${layer}`, point: "resid_post", layer }, behind);
     const isHere = (place: Place): boolean => place.layer === layer && !isBetween(place);

@@ -5,17 +5,15 @@
 import { must } from "../../base/errors.js";
 import type { ModelSpec } from "../../models/spec.js";
 import { STREAM } from "../../models/block.js";
-import { axisSizes, type AxisSizes } from "../../models/sizes.js";
 import { ownValue } from "../engine.js";
 import type { Runner } from "../forward.js";
+import { takeColumns, type LogitSlice } from "../logit-slices.js";
 import { areColumnsPicked, tokenColumns } from "../logits.js";
-import type { PreparedEdit } from "../prepare-edits.js";
 import type { Held } from "../session.js";
 import type { ReadyMetric } from "./metric.js";
 import type { ParameterSums } from "./parameters.js";
 import { readOut } from "./readout.js";
 import type { Ready } from "./ready.js";
-import { record } from "./tape.js";
 
 export interface Unembedded {
   /** What the logits add to each row's metric. */
@@ -80,17 +78,28 @@ async function byGraph(
 ): Promise<Unembedded> {
   const { engine, spec } = runner;
   const { logitRows, pass, metric } = ready;
-  const feeds = { [STREAM.in]: picked };
-  const sizesAt = (edit: PreparedEdit): AxisSizes => axisSizes(spec, edit.place);
-  const recorded = await record(engine.unembedding, { feeds, wanted: ["logits"], stops: new Map(), asked: [], keep: [], pass, sizesAt });
-  const logits = must(recorded.made["logits"], "logits").data as Float32Array;
+  const logits = (await engine.unembed(picked)).data as Float32Array;
   const read = readOut(metric, logits, { rows: logitRows, vocab: spec.vocabOut, batch: pass.rows.length, width: pass.width });
-  const link = must(recorded.chain[0], "the unembedding");
+  let gradient: Float32Array | undefined;
+  for (const slice of engine.unembedding) {
+    const seed = takeColumns(read.gradient, spec.vocabOut, slice);
+    const part = await sliceBack(slice, { picked, seed, rows: logitRows.length, parameters });
+    gradient = gradient ? gradient.map((value, i) => value + part[i]!) : part;
+  }
+  return { values: read.values, gradient: must(gradient, "the gradient by the rows") };
+}
+
+/** The gradient by the rows through a slice of the logits. */
+async function sliceBack(
+  { stage, count }: LogitSlice,
+  { picked, seed, rows, parameters }: { picked: Held; seed: Float32Array; rows: number; parameters: ParameterSums },
+): Promise<Float32Array> {
+  const link = must(stage.chain([])[0], "the unembedding");
   const id = must(link.graph.named.get("logits"), "logits");
   const weights = [...link.graph.weights].filter(([, weight]) => parameters.wants(weight));
   const targets = [STREAM.in, ...weights.map(([key]) => key)];
-  const seeds = { [id]: { data: read.gradient, dims: [logitRows.length, spec.vocabOut] } };
-  const found = await engine.unembedding.runBackward(link, recorded.live, { seeds, targets });
+  const live = new Map([[STREAM.in, picked]]);
+  const found = await stage.runBackward(link, live, { seeds: { [id]: { data: seed, dims: [rows, count] } }, targets });
   for (const [key, weight] of weights) parameters.add(weight, found[key]?.data as Float32Array | undefined);
-  return { values: read.values, gradient: must(found[STREAM.in], "the gradient by the rows").data as Float32Array };
+  return must(found[STREAM.in], "the gradient by the rows").data as Float32Array;
 }

@@ -66,6 +66,7 @@ export class March {
     let batch = from ? this.#resumed(from.stream) : await embedRows({ ...this.#plan, scratch: this.#scratch });
     for (let layer = from?.layer ?? 0; layer < until; layer++) {
       throwIfAborted(signal);
+      if (layer + 1 < until) this.#plan.engine.readAhead(layer + 1);
       batch = await this.#block(layer, batch);
       onLayer?.();
     }

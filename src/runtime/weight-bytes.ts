@@ -1,0 +1,34 @@
+/** @file How much memory weights take once ONNX Runtime computes with them: the one place that says so, of specs and of graphs. */
+import { sizeOf } from "../base/tensor.js";
+import type { Graph, Weight } from "../graph/graph.js";
+
+const FLOAT_BYTES = 4;
+
+/** What a session's weights take. */
+export interface SessionBytes {
+  readonly held: number;
+  /** At most while it is made: one weight after another is packed, and the largest is there twice meanwhile. */
+  readonly making: number;
+}
+
+/** Bytes of a weight as it is computed with, in float32: a byte of MXFP4 blocks holds two, its scales vanish into them. */
+export function computedBytes({ name, shape, holds }: Weight): number {
+  if (holds !== "bytes") return FLOAT_BYTES * sizeOf(shape);
+  return name.endsWith("_blocks") ? 2 * FLOAT_BYTES * sizeOf(shape) : 0;
+}
+
+/**
+ * What the session of a graph takes. Tables whose rows are only looked up take nothing: they are used where the system maps the file, page
+ * by page, and the system takes such pages back when it needs them.
+ */
+export function sessionBytes(graph: Graph): SessionBytes {
+  const sizes = packedWeights(graph).map(computedBytes);
+  const held = sizes.reduce((total, size) => total + size, 0);
+  return { held, making: held + Math.max(0, ...sizes) };
+}
+
+/** The weights of a graph that its session holds. */
+export function packedWeights({ nodes, weights }: Graph): Weight[] {
+  const multiplied = new Set(nodes.flatMap(({ op, inputs }) => (op === "Gather" ? inputs.slice(1) : inputs)));
+  return [...weights].flatMap(([id, weight]) => (multiplied.has(id) ? [weight] : []));
+}
