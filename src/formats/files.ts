@@ -87,7 +87,11 @@ let nowhere: Buffer | undefined;
  * Reads a range and throws it away, which leaves it in the system's cache of files. Every read is handed to the system at once, and all
  * write to the same memory, made once, which nobody reads. A file that ends before is an error.
  */
-export async function passOver(descriptor: number, path: string, range: { readonly offset: number; readonly length: number }): Promise<void> {
+export async function passOver(
+  descriptor: number,
+  path: string,
+  range: { readonly offset: number; readonly length: number },
+): Promise<void> {
   const end = range.offset + range.length;
   const into = (nowhere ??= Buffer.allocUnsafeSlow(PIECE));
   const pieces = Array.from({ length: Math.ceil(range.length / PIECE) }, (_, i) => range.offset + i * PIECE);
@@ -106,7 +110,9 @@ export async function allDone(works: readonly Promise<void>[]): Promise<void> {
 
 function readInto(into: Uint8Array, descriptor: number, path: string, position: number): Promise<number> {
   return new Promise((resolve, reject) => {
-    read(descriptor, into, 0, into.length, position, (error, got) => (error ? reject(fileError("cannot read", path, error)) : resolve(got)));
+    read(descriptor, into, 0, into.length, position, (error, got) =>
+      error ? reject(fileError("cannot read", path, error)) : resolve(got),
+    );
   });
 }
 

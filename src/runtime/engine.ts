@@ -94,7 +94,14 @@ export class Engine {
   /** Every stage once; some hold no session yet. */
   stages(): Stage[] {
     const norm = this.finalNorm ? [this.finalNorm] : [];
-    return [...this.unembedding.map(({ stage }) => stage), ...this.blocks, ...norm, this.embedding, ...this.#headOut, ...this.#kept.values()];
+    return [
+      ...this.unembedding.map(({ stage }) => stage),
+      ...this.blocks,
+      ...norm,
+      this.embedding,
+      ...this.#headOut,
+      ...this.#kept.values(),
+    ];
   }
 
   /**
@@ -107,9 +114,12 @@ export class Engine {
     return [...slices, ...this.blocks.slice(0, blocks), ...(this.finalNorm ? [this.finalNorm] : []), this.embedding];
   }
 
-  /** Starts to read the weights of a block, or behind the last one of the unembedding, where they do not stay in memory. */
-  readAhead(layer: number): void {
-    if (!this.#residence) return;
+  /**
+   * Starts to read the weights of a block, or behind the last one of the unembedding, where they do not stay in memory. `until`: the first
+   * block that will not run.
+   */
+  readAhead(layer: number, until = this.blocks.length): void {
+    if (!this.#residence || (layer >= until && until < this.blocks.length)) return;
     (this.blocks[layer] ?? this.unembedding[0]?.stage)?.readAhead();
   }
 
@@ -134,11 +144,11 @@ export class Engine {
     const inputs = new PassInputs(this.spec, pass);
     const caches: LayerCache[] = [];
     const first = plan.from?.layer ?? 0;
-    if (first < until) this.readAhead(first);
+    this.readAhead(first, until);
     let stream = plan.from?.stream ?? (await this.#embed(pass, plan));
     for (let layer = first; layer < until; layer++) {
       throwIfAborted(plan.signal);
-      if (layer + 1 < until || until === this.blocks.length) this.readAhead(layer + 1);
+      this.readAhead(layer + 1, until);
       const done = await this.#runBlock(layer, stream, { pass, plan, inputs });
       stream = done.stream;
       if (done.cache) caches.push(done.cache);

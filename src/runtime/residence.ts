@@ -98,10 +98,7 @@ function leastOf({ ends, largest }: Parts): number {
 /** Bytes of the checkpoint behind the sessions that a pass makes. */
 function readBytes(spec: ModelSpec, tensors: ReadonlyMap<string, StoredTensor>, residence: Residence): number {
   const stored = (graph: Graph): number => packedWeights(graph).reduce((total, weight) => total + storedBytes(weight, tensors), 0);
-  const blocks = spec.layers.reduce(
-    (total, _, layer) => (layer < residence.blocks ? total : total + stored(buildBlock(spec, layer))),
-    0,
-  );
+  const blocks = spec.layers.reduce((total, _, layer) => (layer < residence.blocks ? total : total + stored(buildBlock(spec, layer))), 0);
   return blocks + Math.round(stored(buildUnembedding(spec)) * (1 - residence.keptSlices / residence.slices));
 }
 

@@ -62,11 +62,11 @@ export class March {
 
   /** The rows behind the last block that is run; their stream is the value `resid`. */
   async run(): Promise<Batch> {
-    const { from, until, signal, onLayer } = this.#plan;
+    const { engine, from, until, signal, onLayer } = this.#plan;
     let batch = from ? this.#resumed(from.stream) : await embedRows({ ...this.#plan, scratch: this.#scratch });
     for (let layer = from?.layer ?? 0; layer < until; layer++) {
       throwIfAborted(signal);
-      if (layer + 1 < until) this.#plan.engine.readAhead(layer + 1);
+      engine.readAhead(layer + 1, until);
       batch = await this.#block(layer, batch);
       onLayer?.();
     }
