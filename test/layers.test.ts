@@ -41,7 +41,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:module",             /^charts\/png\.ts$/],
   ["node:path",               /^(formats|runtime|store|studies|cli)\//],
   ["node:os",                 /^(formats\/hub\/|runtime\/|studies\/made-on)/],
-  ["node:process",            /^(formats\/hub\/|runtime\/gguf-model\.ts$|studies\/made-on\.ts$)/],
+  ["node:process",            /^(formats\/hub\/|runtime\/(gguf-model|worker\/open-worker)\.ts$|studies\/made-on\.ts$)/],
   ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:util",               /^cli\//],
   ["node:worker_threads",     /^runtime\/worker\/(main|open-worker)\.ts$/],

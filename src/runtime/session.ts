@@ -5,6 +5,7 @@
 import type * as Ort from "onnxruntime-node";
 import { SextantError } from "../base/errors.js";
 import type { TensorData } from "../base/tensor.js";
+import { throughGate } from "./gate.js";
 
 /** A value inside or between sessions. `release` gives its memory back; do so as soon as it is consumed. */
 export interface Held {
@@ -41,7 +42,7 @@ export interface SessionOptions {
 let library: Promise<typeof Ort> | undefined;
 
 function ort(): Promise<typeof Ort> {
-  library ??= import("onnxruntime-node");
+  library ??= throughGate(() => import("onnxruntime-node"));
   return library;
 }
 
@@ -93,7 +94,7 @@ function held(result: Ort.Tensor): Held {
 /** Failures of the library as our own: out of memory is told apart. */
 async function guarded<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
-    return await work();
+    return await throughGate(work);
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
     const isMemory = /bad_alloc|Failed to allocate memory|out of memory|array buffer allocation/i.test(said);

@@ -1,7 +1,9 @@
 /** @file Starts a worker thread of Node and loads a model there. A worker that ends by itself, for whatever reason, is an error of every call. */
+import thisProcess from "node:process";
 import { Worker } from "node:worker_threads";
 import { refuse, type SextantError } from "../../base/errors.js";
 import type { ModelSpec } from "../../models/spec.js";
+import { closeGate, newGate, type Gate } from "../gate.js";
 import type { Model } from "../model.js";
 import { Caller } from "./caller.js";
 import type { CallOptions, ToCaller } from "./protocol.js";
@@ -11,11 +13,24 @@ import { WorkerModel } from "./worker-model.js";
 const PROGRAM = new URL(import.meta.url.endsWith(".ts") ? "./from-source.mjs" : "./main.js", import.meta.url);
 
 /** A worker without the flags of this process: with `--input-type`, for one, no file can be run. */
-const startWorker = (): Worker => new Worker(PROGRAM, { execArgv: [] });
+const startWorker = (gate: Gate): Worker => new Worker(PROGRAM, { execArgv: [], workerData: gate });
+
+/** Gates of the workers that are there. */
+const gates = new Set<Gate>();
+/** How long a process that ends waits for what is being computed, in milliseconds. */
+const LAST_WAIT = 60_000;
+
+/** Node ends all threads when the process exits; none may be inside ONNX Runtime then. */
+function closeAllGates(): void {
+  for (const gate of gates) closeGate(gate, LAST_WAIT);
+}
 
 /** The model in a folder, in a worker of its own. The process does not wait for workers that have nothing to do. */
 export async function loadInWorker(path: string, options: CallOptions, start = startWorker): Promise<Model> {
-  const worker = start();
+  const gate = newGate();
+  const worker = start(gate);
+  if (gates.size === 0) thisProcess.on("exit", closeAllGates);
+  gates.add(gate);
   const caller = new Caller({
     post: (message, transfer) => worker.postMessage(message, transfer),
     hold: (isAwaited) => (isAwaited ? worker.ref() : worker.unref()),
@@ -24,7 +39,11 @@ export async function loadInWorker(path: string, options: CallOptions, start = s
   worker.on("message", (message: ToCaller) => caller.hear(message));
   worker.on("error", (error) => caller.lose(() => lost(error)));
   worker.on("messageerror", (error) => caller.lose(() => lost(error)));
-  worker.on("exit", (code) => caller.lose(() => lost(`it ended with exit code ${code}`)));
+  worker.on("exit", (code) => {
+    gates.delete(gate);
+    if (gates.size === 0) thisProcess.off("exit", closeAllGates);
+    caller.lose(() => lost(`it ended with exit code ${code}`));
+  });
   try {
     return new WorkerModel((await caller.call("load", [path], options)) as ModelSpec, caller);
   } catch (error) {
