@@ -4,7 +4,7 @@ import { createServer, type Server, type ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
+import { build, type BuildOptions } from "esbuild";
 
 const PAGE = fileURLToPath(new URL("../examples/browser", import.meta.url));
 const RUNTIME = dirname(createRequire(import.meta.url).resolve("onnxruntime-web/wasm"));
@@ -26,22 +26,30 @@ export interface OfferedModel {
   readonly steer: readonly [towards: string, from: string];
 }
 
+/** How everything here is bundled. */
+const BUNDLING = {
+  tsconfig: join(PAGE, "tsconfig.json"),
+  bundle: true,
+  format: "esm",
+  platform: "browser",
+  target: "es2022",
+  // ONNX Runtime's own script and its .wasm stay files of their own, which its threads load as well.
+  conditions: ["onnxruntime-web-use-extern-wasm"],
+  write: false,
+  logLevel: "warning",
+} as const satisfies BuildOptions;
+
 /** Scripts of the page by name. */
-export async function buildPage(): Promise<Map<string, Uint8Array>> {
-  const made = await build({
-    entryPoints: { page: join(PAGE, "page.ts"), worker: join(PAGE, "worker.ts"), sextant: join(PAGE, "../../src/browser.ts") },
-    tsconfig: join(PAGE, "tsconfig.json"),
-    bundle: true,
-    format: "esm",
-    platform: "browser",
-    target: "es2022",
-    // ONNX Runtime's own script and its .wasm stay files of their own, which its threads load as well.
-    conditions: ["onnxruntime-web-use-extern-wasm"],
-    outdir: "/",
-    write: false,
-    logLevel: "warning",
-  });
+async function buildPage(): Promise<Map<string, Uint8Array>> {
+  const entryPoints = { page: join(PAGE, "page.ts"), worker: join(PAGE, "worker.ts"), sextant: join(PAGE, "../../src/browser.ts") };
+  const made = await build({ ...BUNDLING, entryPoints, outdir: "/" });
   return new Map(made.outputFiles.map(({ path, contents }) => [path.replace(/^.*[/\\]/, ""), contents]));
+}
+
+/** A program that imports what pages import, as one script. */
+export async function bundleText(program: string): Promise<string> {
+  const made = await build({ ...BUNDLING, stdin: { contents: program, resolveDir: PAGE } });
+  return made.outputFiles[0]?.text ?? "";
 }
 
 /** A server of the page on this machine alone; port 0 takes one that is free. */

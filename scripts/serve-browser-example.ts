@@ -16,7 +16,7 @@ const OWN: OfferedModel = {
 
 const { values, positionals } = parseArgs({ options: { port: { type: "string", default: "8080" } }, allowPositionals: true });
 const others = positionals.map((folder): OfferedModel => {
-  return { name: basename(resolve(folder)), folder, prompt: "Once upon a time", steer: ["She was very happy", "She was very sad"] };
+  return { name: basename(resolve(folder)), folder, prompt: "Once upon a time", steer: ["There was a big dog", "There was a little girl"] };
 });
 const { address } = await servePage([...others, OWN], Number(values.port));
 console.log(`open ${address} in a browser; Ctrl-C ends it`);

@@ -14,6 +14,9 @@ import { writeSafetensors } from "../../src/formats/safetensors-writer.js";
 import { modelShelf } from "../parity/subjects.js";
 import { addressesOf, apart, differing, fixture, rowsOf } from "../runtime/support.js";
 
+// More threads would spin while they wait.
+runtime.env.wasm.numThreads = 1;
+
 /**
  * max |Δ| over the largest |value| of a tensor. Sums of float32 come in another order, and `exp` is another: the largest seen is 3e-6 at points, and
  * 9e-6 in sweeps, whose metrics are differences of logits.

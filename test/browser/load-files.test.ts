@@ -17,6 +17,9 @@ import {
 import { loadTokenizer } from "../../src/formats/tokenizer.js";
 import { loadModel } from "../../src/runtime/load.js";
 
+// More threads would spin while they wait.
+runtime.env.wasm.numThreads = 1;
+
 const FOLDER = fileURLToPath(new URL("../../models/induction", import.meta.url));
 const NAMES = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
 const TOKENS = [[1, 5, 9, 13, 5]];

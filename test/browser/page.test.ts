@@ -2,7 +2,7 @@
  * @file `sextant/browser` in Chromium: logits against those under Node, and the page of `examples/browser` as a person uses it. The model is
  * `models/induction`, which ships, and stories260K where the shared folder is.
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Server } from "node:http";
@@ -10,7 +10,7 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type * as SextantInBrowser from "../../src/browser.js";
 import type { WebRuntime } from "../../src/browser.js";
-import { servePage, type OfferedModel } from "../../scripts/browser-example.js";
+import { bundleText, servePage, type OfferedModel } from "../../scripts/browser-example.js";
 import { loadTokenizer, type Tokenizer } from "../../src/formats/tokenizer.js";
 import { loadModel } from "../../src/runtime/load.js";
 import type { Model } from "../../src/runtime/model.js";
@@ -18,17 +18,23 @@ import type { Tensor } from "../../src/base/tensor.js";
 import { hasShared, sharedPath } from "../shared.js";
 import { hasChromium, openChromium } from "./chromium.js";
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const INDUCTION = join(ROOT, "models/induction");
+
 const SUBJECT: OfferedModel = {
   name: "subject",
-  folder: hasShared ? sharedPath("models/stories260K") : fileURLToPath(new URL("../../models/induction", import.meta.url)),
+  folder: hasShared ? sharedPath("models/stories260K") : INDUCTION,
   prompt: hasShared ? "Once upon a time" : "a dog saw Anna Hill in the garden and Anna",
-  steer: hasShared ? ["She was very happy", "She was very sad"] : ["Mira Stone met Tom when Mira", "Mira Hill met Tom when Mira"],
+  steer: hasShared ? ["There was a big dog", "There was a little girl"] : ["Mira Stone met Tom when Mira", "Mira Hill met Tom when Mira"],
 };
 const LAYER = 1;
-const STRENGTH = 4;
+const STRENGTH = 0.75;
 const NEW = 24;
 
-/** Float32 sums in another order: the largest difference seen is 1.2e-5, of logits up to 15. */
+/** How long a busy machine may take for what takes a second. */
+const PATIENCE = { timeout: 60_000 } as const;
+
+/** Float32 sums in another order: the largest difference seen is 8.6e-6, of logits up to 19. */
 const TOLERANCE = 1e-4;
 
 /** What `LIBRARY` puts into the page. */
@@ -55,11 +61,12 @@ describe.skipIf(!hasChromium)("in a browser", () => {
   beforeAll(async () => {
     [browser, { server, address }, model] = await Promise.all([
       openChromium(),
-      servePage([SUBJECT], 0),
+      servePage([SUBJECT, { ...SUBJECT, name: "induction", folder: INDUCTION }], 0),
       loadModel(SUBJECT.folder, { threads: 1 }),
     ]);
     tokenizer = loadTokenizer(SUBJECT.folder);
     page = await browser.newPage();
+    page.setDefaultTimeout(PATIENCE.timeout);
     page.on("pageerror", ({ message }) => failures.push(message));
   });
 
@@ -91,7 +98,6 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     );
     expect(found).toHaveLength(logits!.data.length);
     const largest = found.reduce((most, value, i) => Math.max(most, Math.abs(value - logits!.data[i]!)), 0);
-    if (process.env["SHOW"]) console.log("LARGEST", largest, Math.max(...found));
     expect(largest).toBeLessThan(TOLERANCE);
     expect(Math.max(...found) - Math.min(...found)).toBeGreaterThan(1);
   });
@@ -102,8 +108,8 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     await expect
       .poll(() => page.textContent("#error-text"))
       .toMatch(/model\.safetensors is not among the 2 given \(config\.json, tokenizer\.json\)/);
-    await drop(page, [fileURLToPath(new URL("../../package.json", import.meta.url))]);
-    await expect.poll(() => page.textContent("#error-text")).toMatch(/config\.json and model\.safetensors are not among/);
+    await drop(page, [join(ROOT, "package.json")]);
+    await expect.poll(() => page.textContent("#error-text"), PATIENCE).toMatch(/config\.json and model\.safetensors are not among/);
   });
 
   test("dropped files load, and the lens ends in the model's own answers", async () => {
@@ -125,18 +131,26 @@ describe.skipIf(!hasChromium)("in a browser", () => {
 
   test("a model from an address writes what it writes under Node, plain and steered", async () => {
     await page.goto(address);
-    await expect.poll(() => page.inputValue("#url")).toBe("models/subject/");
+    await expect.poll(() => page.inputValue("#url"), PATIENCE).toBe("models/subject/");
     await page.click("#fetch button");
     await page.waitForSelector("#facts:visible");
     await page.selectOption("#layer", String(LAYER));
     await page.fill("#strength", String(STRENGTH));
     await page.fill("#count", String(NEW));
     await page.click("#steer button[type=submit]");
-    await expect.poll(() => page.getAttribute("body", "aria-busy"), { timeout: 20_000 }).toBe("false");
+    await expect.poll(() => page.getAttribute("body", "aria-busy"), PATIENCE).toBe("false");
     const [plain, steered] = [await page.textContent("#plain"), await page.textContent("#steered")];
     expect(plain).toBe(SUBJECT.prompt + (await continued(0)));
     expect(steered).toBe(SUBJECT.prompt + (await continued(STRENGTH)));
     expect(steered).not.toBe(plain);
+  });
+
+  test("the program of docs/browser.md shows what it says", async () => {
+    const [, program = "", shown = ""] =
+      /```js\n([\s\S]*?)\/\/ Shows: (.*)\n```/.exec(readFileSync(join(ROOT, "docs/browser.md"), "utf8")) ?? [];
+    await page.goto(address);
+    await page.addScriptTag({ type: "module", content: await bundleText(program) });
+    await expect.poll(() => page.textContent("body"), PATIENCE).toBe(shown);
   });
 
   /** The continuation under Node, with the direction added `strength` times. */
