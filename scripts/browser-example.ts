@@ -24,6 +24,7 @@ export interface OfferedModel {
   readonly folder: string;
   readonly prompt: string;
   readonly steer: readonly [towards: string, from: string];
+  readonly strength: number;
 }
 
 /** How everything here is bundled. */
@@ -58,7 +59,7 @@ export async function servePage(
   port: number,
 ): Promise<{ readonly server: Server; readonly address: string }> {
   const scripts = await buildPage();
-  const offers = models.map(({ name, prompt, steer }) => ({ path: `models/${name}/`, prompt, steer }));
+  const offers = models.map(({ name, prompt, steer, strength }) => ({ path: `models/${name}/`, prompt, steer, strength }));
   const made = new Map<string, Uint8Array | string>([...scripts, ["models.json", JSON.stringify(offers)]]);
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? "/", "http://localhost").pathname.slice(1) || "index.html";

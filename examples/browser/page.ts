@@ -182,13 +182,15 @@ async function suggest(): Promise<void> {
     readonly path: string;
     readonly prompt: string;
     readonly steer: readonly [string, string];
+    readonly strength: number;
   }[];
   part("known").replaceChildren(...models.map(({ path }) => new Option(path, path)));
   const [first] = models;
   if (!first) return;
   url.value = first.path;
-  const fields = { prompt: first.prompt, towards: first.steer[0], from: first.steer[1] };
+  const fields = { prompt: first.prompt, towards: first.steer[0], from: first.steer[1], strength: String(first.strength) };
   for (const [id, text] of Object.entries(fields)) part<HTMLInputElement>(id).value = text;
+  showStrength();
 }
 
 files.addEventListener("change", () => takeFiles(files.files ?? []));

@@ -26,9 +26,9 @@ const SUBJECT: OfferedModel = {
   folder: hasShared ? sharedPath("models/stories260K") : INDUCTION,
   prompt: hasShared ? "Once upon a time" : "a dog saw Anna Hill in the garden and Anna",
   steer: hasShared ? ["There was a big dog", "There was a little girl"] : ["Mira Stone met Tom when Mira", "Mira Hill met Tom when Mira"],
+  strength: 0.75,
 };
 const LAYER = 1;
-const STRENGTH = 0.75;
 const NEW = 24;
 
 /** How long a busy machine may take for what takes a second. */
@@ -135,13 +135,13 @@ describe.skipIf(!hasChromium)("in a browser", () => {
     await page.click("#fetch button");
     await page.waitForSelector("#facts:visible");
     await page.selectOption("#layer", String(LAYER));
-    await page.fill("#strength", String(STRENGTH));
+    await page.fill("#strength", String(SUBJECT.strength));
     await page.fill("#count", String(NEW));
     await page.click("#steer button[type=submit]");
     await expect.poll(() => page.getAttribute("body", "aria-busy"), PATIENCE).toBe("false");
     const [plain, steered] = [await page.textContent("#plain"), await page.textContent("#steered")];
     expect(plain).toBe(SUBJECT.prompt + (await continued(0)));
-    expect(steered).toBe(SUBJECT.prompt + (await continued(STRENGTH)));
+    expect(steered).toBe(SUBJECT.prompt + (await continued(SUBJECT.strength)));
     expect(steered).not.toBe(plain);
   });
 
