@@ -4,6 +4,8 @@
 
 // Models: load a folder, run it, check it.
 export { loadModel, readSpec, type LoadOptions } from "./runtime/load.js";
+export { DEVICES, type Device } from "./runtime/device.js";
+export { tryDevice } from "./runtime/try-device.js";
 export type {
   Cost,
   Forecast,

@@ -3,14 +3,14 @@
  * in as data, only those of that graph, and are given up as soon as its session is made.
  */
 import type * as Ort from "onnxruntime-node";
-import { SextantError } from "../base/errors.js";
+import { internal, SextantError } from "../base/errors.js";
 import type { TensorData } from "../base/tensor.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import type { WeightLocation } from "../graph/emit.js";
 import type { Weight } from "../graph/graph.js";
 import type { GraphHost } from "../runtime/graph-host.js";
 import { locateWeight } from "../runtime/locate-weight.js";
-import type { Feed, Held, Session } from "../runtime/session.js";
+import type { Feed, Held, Resident, Session } from "../runtime/session.js";
 
 /** What of ONNX Runtime is used: `import * as runtime from "onnxruntime-web/wasm"`, or another of its builds. */
 export type WebRuntime = Pick<typeof Ort, "InferenceSession" | "Tensor">;
@@ -34,6 +34,7 @@ export function webHost(runtime: WebRuntime, checkpoint: Checkpoint, device: Web
     return checkpoint.readBytes(weight.name, offset - checkpoint.stored(weight.name).offset, length);
   };
   return {
+    device: device === "webgpu" ? "webgpu" : "cpu",
     locate,
     async open(graph, weights) {
       const data = new Map(weights.map((weight) => [locate(weight).file, weight]));
@@ -70,7 +71,9 @@ function sessionOf({ Tensor }: WebRuntime, session: Ort.InferenceSession): Sessi
   };
 }
 
-function tensorOf(Tensor: typeof Ort.Tensor, { data, dims }: Feed): Ort.Tensor {
+function tensorOf(Tensor: typeof Ort.Tensor, feed: Feed | Resident): Ort.Tensor {
+  if ("resident" in feed) throw internal("this host leaves no values on the device");
+  const { data, dims } = feed;
   if (data instanceof Float32Array) return new Tensor("float32", data, dims);
   if (data instanceof Int32Array) return new Tensor("int32", data, dims);
   return new Tensor("int64", data, dims);

@@ -2,6 +2,7 @@
 import type { Command } from "./command.js";
 import { attendCommand } from "./commands/attend.js";
 import { demoCommand } from "./commands/demo.js";
+import { devicesCommand } from "./commands/devices.js";
 import { diffCommand } from "./commands/diff.js";
 import { generateCommand } from "./commands/generate.js";
 import { gradientCommand } from "./commands/gradient.js";
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   modelCommand,
   modelsCommand,
   pullCommand,
+  devicesCommand,
   lensCommand,
   attendCommand,
   readCommand,

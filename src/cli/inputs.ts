@@ -3,6 +3,7 @@ import { isSextantError, SextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
 import { readJson } from "../formats/json-file.js";
 import type { Tokenizer } from "../formats/tokenizer.js";
+import { checkDevice, DEVICES } from "../runtime/device.js";
 import type { ScheduledEdit } from "../runtime/edit.js";
 import type { Model } from "../runtime/model.js";
 import type { Call, OptionTable, OptionValues } from "./command.js";
@@ -25,6 +26,13 @@ export const PROMPT_OPTIONS = {
 
 /** How the model is run. */
 export const RUN_OPTIONS = {
+  device: {
+    type: "text",
+    placeholder: "DEVICE",
+    choices: DEVICES,
+    default: "cpu",
+    meaning: "where it computes; `sextant devices` says what there is",
+  },
   threads: { type: "integer", placeholder: "N", meaning: "threads of the matrix products; by default all cores" },
   "beyond-context": { type: "flag", meaning: "allow more positions than the model was made for" },
 } as const satisfies OptionTable;
@@ -40,7 +48,7 @@ export const EDIT_OPTIONS = {
   ...CONTROL_OPTIONS,
 } as const satisfies OptionTable;
 
-type RunCall = Call<Pick<typeof RUN_OPTIONS, "threads">>;
+type RunCall = Call<Pick<typeof RUN_OPTIONS, "device" | "threads">>;
 
 /** A model ready to run. */
 export interface Opened {
@@ -53,8 +61,9 @@ export interface Opened {
 /** Loads the model of the command's first argument, hands it to `use`, and closes it whatever happens. */
 export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promise<T>, named = call.arguments[0]!): Promise<T> {
   const [{ loadModel }, folder] = await Promise.all([import("../runtime/load.js"), modelFolder(call, named)]);
-  const { threads } = call.options;
-  const model = await loadModel(folder, { ...(threads && { threads }), onProgress: call.onProgress, signal: call.signal });
+  const { threads, device } = call.options;
+  const opening = { ...(threads && { threads }), device: checkDevice(device) };
+  const model = await loadModel(folder, { ...opening, onProgress: call.onProgress, signal: call.signal });
   let found: Promise<Tokenizer | undefined> | undefined;
   try {
     return await use({ model, folder, tokenizer: () => (found ??= tryTokenizer(folder)) });

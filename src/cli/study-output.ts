@@ -1,15 +1,18 @@
 /** @file What commands that run a study say while it runs and at its end. */
+import { checkDevice } from "../runtime/device.js";
 import type { StudyOptions, StepEvent } from "../studies/run-study.js";
 import type { Finding } from "../store/finding.js";
 import { plainLine } from "../store/plain-line.js";
 import type { Call } from "./command.js";
+import type { RUN_OPTIONS } from "./inputs.js";
 import { duration } from "./wording.js";
 
 /** Findings of a step that are shown before the rest is only counted. */
 const SHOWN = 6;
 
 /** Progress of a study on the terminal. */
-export function studyOptions(call: Pick<Call, "signal" | "onProgress" | "say">, threads: number | undefined): StudyOptions {
+export function studyOptions(call: Call<Pick<typeof RUN_OPTIONS, "device" | "threads">>): StudyOptions {
+  const { device, threads } = call.options;
   return {
     signal: call.signal,
     onProgress: call.onProgress,
@@ -17,6 +20,7 @@ export function studyOptions(call: Pick<Call, "signal" | "onProgress" | "say">, 
       const text = stepText(event);
       if (text !== undefined) call.say(`${text}\n`);
     },
+    device: checkDevice(device),
     ...(threads !== undefined && { threads }),
   };
 }

@@ -52,6 +52,7 @@ function circumstances({ engine, seed, machine, started, finished, resumed, stud
     ["ONNX Runtime", markup`${engine.runtime}`],
     ["Node", markup`${engine.node}`],
     ["Numbers", markup`${engine.dtype}`],
+    ["Computed on", markup`${engine.device ?? "cpu"}`],
     ["Seed", markup`${seed}`],
     ["Machine", markup`${machine.cpu}, ${machine.cores} cores, ${bytes(machine.memory)} of memory, ${machine.platform} ${machine.arch}`],
     ["Started", markup`<time datetime="${started}">${started}</time>`],

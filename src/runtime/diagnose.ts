@@ -22,19 +22,19 @@ export function isFinite32(data: TensorData, { rows, width }: Pass): boolean {
   });
 }
 
+/** For each tensor that the model computes with, one after another: the error for what it holds, or undefined where all of it are numbers. */
+export function* brokenWeights(checkpoint: Checkpoint, spec: ModelSpec): Generator<SextantError | undefined> {
+  for (const name of new Set(weightsOf(spec).map((weight) => weight.name))) {
+    const values = checkpoint.readFloat32(name);
+    const index = areFinite(values) ? -1 : values.findIndex((value) => !Number.isFinite(value));
+    const what = `tensor ${name} holds ${values[index]} at element ${index} (${checkpoint.stored(name).file})`;
+    yield index === -1 ? undefined : new SextantError("weights", `the weights cannot be computed with: ${what}`);
+  }
+}
+
 /** The error for a stream that holds NaN or infinity: the first tensor of the checkpoint that does, or the edits, or overflow. */
 export function explainNonFinite(checkpoint: Checkpoint, spec: ModelSpec, { hasEdits }: { hasEdits: boolean }): SextantError {
-  const names = new Set(weightsOf(spec).map(({ name }) => name));
-  for (const name of names) {
-    const values = checkpoint.readFloat32(name);
-    const index = values.findIndex((value) => !Number.isFinite(value));
-    if (index === -1) continue;
-    const { file } = checkpoint.stored(name);
-    return new SextantError(
-      "weights",
-      `the weights cannot be computed with: tensor ${name} holds ${values[index]} at element ${index} (${file})`,
-    );
-  }
+  for (const broken of brokenWeights(checkpoint, spec)) if (broken) return broken;
   const what = "the run came out with values that are not finite, though the weights are";
   if (hasEdits) return new SextantError("request", `${what}: an edit is too strong`);
   return new SextantError("weights", `${what}: they overflow float32`);

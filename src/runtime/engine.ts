@@ -2,7 +2,7 @@
  * @file A model's graphs as stages, and one pass through them: embedding, a fold of the residual stream over the blocks, last
  * norm, logits. Reads are taken and edits applied on the way. Everything that runs a model goes through `runPass`.
  */
-import { must, SextantError } from "../base/errors.js";
+import { internal, must, SextantError } from "../base/errors.js";
 import { sizeOf, type TensorData } from "../base/tensor.js";
 import { parseAddress, type Place } from "../models/address.js";
 import { buildBlock, buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedding, STREAM } from "../models/block.js";
@@ -14,12 +14,13 @@ import type { ModelSpec } from "../models/spec.js";
 import { vocabSlices } from "../models/vocab-slices.js";
 import { applyEdit } from "./apply-edit.js";
 import type { Collector } from "./collect.js";
+import type { Device } from "./device.js";
 import { putColumns, type LogitSlice } from "./logit-slices.js";
-import { embeddingFeeds, overwrite, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
+import { cachedFeeds, embeddingFeeds, overwrite, PassInputs, type Cache, type LayerCache, type Pass } from "./pass.js";
 import type { PreparedEdit } from "./prepare-edits.js";
 import type { GraphHost } from "./graph-host.js";
 import type { Residence } from "./residence.js";
-import type { Feed, Held } from "./session.js";
+import type { Feed, Held, Resident } from "./session.js";
 import { SessionPool } from "./session-pool.js";
 import { Stage, type Change } from "./stage.js";
 
@@ -46,6 +47,15 @@ export interface PassResult {
   readonly cache: Cache | undefined;
 }
 
+/** The residual stream behind a block, where the device left it, and the block's keys and values. */
+interface BlockResult {
+  readonly stream: Held | Resident;
+  readonly cache: LayerCache | undefined;
+}
+
+/** Named values of a block. */
+type Values = Readonly<Record<string, Held | Resident>>;
+
 /** One pass under way. */
 interface Run {
   readonly pass: Pass;
@@ -59,9 +69,14 @@ export interface EngineOptions {
   /** What stays where not all weights fit. Default: everything does. */
   readonly residence?: Residence | undefined;
 }
+/** What blocks hand to blocks, in this pass and the next: it may stay on the device. */
+const HANDED_ON = ["resid_post", CACHE.presentK, CACHE.presentV];
 
 export class Engine {
   readonly spec: ModelSpec;
+  readonly device: Device;
+  /** Whether blocks may leave the stream and their keys and values on the device. */
+  readonly leaves: boolean;
   readonly embedding: Stage;
   readonly blocks: readonly Stage[];
   readonly finalNorm: Stage | undefined;
@@ -80,6 +95,9 @@ export class Engine {
     this.#stage = stage;
     this.#residence = residence;
     this.spec = spec;
+    this.device = host.device ?? "cpu";
+    // Of a streamed model the sessions come and go, and each block has one only.
+    this.leaves = residence === undefined && host.leaves === true;
     this.embedding = stage(() => buildEmbedding(spec), true);
     this.blocks = spec.layers.map((_, layer) => stage((form) => buildBlock(spec, layer, form), layer < blocks));
     this.#headOut = spec.layers.map((_, layer) => stage(() => buildHeadOut(spec, layer)));
@@ -106,12 +124,13 @@ export class Engine {
 
   /**
    * The stages whose sessions stay, to be made one after another, the unembedding's first: while a session is made its largest weight is in
-   * memory twice, and that one is the largest of all.
+   * memory twice, and that one is the largest of all. Where blocks leave values on the device, which session one needs is known when it runs.
    */
   staying(): Stage[] {
     const { blocks, keptSlices } = this.#residence ?? {};
     const slices = this.unembedding.slice(0, keptSlices).map(({ stage }) => stage);
-    return [...slices, ...this.blocks.slice(0, blocks), ...(this.finalNorm ? [this.finalNorm] : []), this.embedding];
+    const early = this.leaves ? [] : this.blocks.slice(0, blocks);
+    return [...slices, ...early, ...(this.finalNorm ? [this.finalNorm] : []), this.embedding];
   }
 
   /**
@@ -145,16 +164,16 @@ export class Engine {
     const caches: LayerCache[] = [];
     const first = plan.from?.layer ?? 0;
     this.readAhead(first, until);
-    let stream = plan.from?.stream ?? (await this.#embed(pass, plan));
+    let stream: Held | Resident = plan.from?.stream ?? (await this.#embed(pass, plan));
     for (let layer = first; layer < until; layer++) {
       throwIfAborted(plan.signal);
       this.readAhead(layer + 1, until);
-      const done = await this.#runBlock(layer, stream, { pass, plan, inputs });
+      const done: BlockResult = await this.#runBlock(layer, stream, { pass, plan, inputs });
       stream = done.stream;
       if (done.cache) caches.push(done.cache);
       plan.onBlock?.(layer + 1 - first, until - first);
     }
-    return { stream, cache: plan.keepCache ? { layers: caches, positions: pass.keyPositions } : undefined };
+    return { stream: await brought(stream), cache: plan.keepCache ? { layers: caches, positions: pass.keyPositions } : undefined };
   }
 
   async #embed(pass: Pass, plan: Plan): Promise<Held> {
@@ -173,37 +192,42 @@ export class Engine {
   }
 
   /** One block: reads and edits of its layer, the stream behind it, its keys and values. */
-  async #runBlock(layer: number, before: Held, run: Run): Promise<{ stream: Held; cache: LayerCache | undefined }> {
+  async #runBlock(layer: number, before: Held | Resident, run: Run): Promise<BlockResult> {
     const { pass, plan, inputs } = run;
     const isHere = layerOf(layer);
     const reads = plan.reads.filter(isHere);
-    const edits = plan.edits.filter(({ place }) => isHere(place));
-    const stream = this.#enter(layer, before, run);
-    const isInside = (place: Place): boolean => isHere(place) && !isBetweenBlocks(place);
-    const feeds = { ...inputs.of(layer), [STREAM.in]: blockStream(stream, pass, this.spec.dModel) };
+    const edits = plan.edits.filter(({ place }) => isHere(place) && place.point === "resid_post");
+    const stream = await this.#enter(layer, before, run);
+    const feeds = { ...inputs.of(layer), ...cachedFeeds(pass, layer), [STREAM.in]: blockStream(stream, pass, this.spec.dModel) };
+    const changes = this.#changes(plan, (place) => isHere(place) && !isBetweenBlocks(place), pass);
     const stage = must(this.blocks[layer], `block ${layer}`);
-    const changes = this.#changes(plan, isInside, pass);
-    const made = await stage.run({ feeds, wanted: wantedOf(reads, changes, plan.keepCache), changes });
-    const after = must(made["resid_post"], "resid_post");
-    for (const edit of edits) if (edit.place.point === "resid_post") this.#apply(edit, after.data, pass);
-    await this.#takeInside(layer, reads, { made, run });
+    const stays = this.leaves && changes.size === 0 && reads.every(isBetweenBlocks);
+    const made: Values = stays
+      ? await stage.runLeaving(feeds, HANDED_ON)
+      : await stage.run({ feeds, wanted: wantedOf(reads, changes, plan.keepCache), changes });
+    const left = must(made["resid_post"], "resid_post");
+    const after = edits.length > 0 || reads.some(({ point }) => point === "resid_post") ? await brought(left) : left;
+    for (const edit of edits) this.#apply(edit, hereOnly(after).data, pass);
+    await this.#takeInside(layer, reads, { made: { ...made, resid_post: after }, run });
     if (!isTaken(plan, layer - 1)) before.release();
-    const cache = plan.keepCache ? { k: must(made[CACHE.presentK], "keys"), v: must(made[CACHE.presentV], "values") } : undefined;
-    return { stream: after, cache };
+    return { stream: after, cache: cacheOf(made, plan) };
   }
 
   /** The stream with the edits in front of a block, read as `resid_pre`; a copy where edited, since others may have read it. */
-  #enter(layer: number, before: Held, { pass, plan }: Run): Held {
+  async #enter(layer: number, before: Held | Resident, { pass, plan }: Run): Promise<Held | Resident> {
     const isHere = (place: Place): boolean => place.point === "resid_pre" && place.layer === layer;
     const edits = plan.edits.filter(({ place }) => isHere(place));
-    const stream = edits.length === 0 ? before : copyOf(before);
+    const reads = plan.reads.filter(isHere);
+    if (edits.length + reads.length === 0) return before;
+    const here = await brought(before);
+    const stream = edits.length === 0 ? here : copyOf(here);
     for (const edit of edits) this.#apply(edit, stream.data, pass);
-    for (const place of plan.reads) if (isHere(place)) plan.collector.take(place.address, pass, stream.data.slice());
+    for (const place of reads) plan.collector.take(place.address, pass, stream.data.slice());
     return stream;
   }
 
   /** Hands a block's values to the collector. */
-  async #takeInside(layer: number, reads: readonly Place[], { made, run }: { made: Record<string, Held>; run: Run }): Promise<void> {
+  async #takeInside(layer: number, reads: readonly Place[], { made, run }: { made: Values; run: Run }): Promise<void> {
     for (const place of reads) {
       if (place.point === "resid_pre") continue;
       const isDerived = place.point === "head_out" && !made["head_out"];
@@ -268,13 +292,13 @@ export class Engine {
     applyEdit(edit, data, pass, axisSizes(this.spec, edit.place));
   }
 
-  async #headTerms(layer: number, z: Held): Promise<Held> {
+  async #headTerms(layer: number, z: Feed | Resident): Promise<Held> {
     const made = await must(this.#headOut[layer], `block ${layer}`).run({ feeds: { z }, wanted: ["head_out"] });
     return must(made["head_out"], "head_out");
   }
 
-  #take(place: Place, pass: Pass, value: Held | undefined, plan: Plan): void {
-    plan.collector.take(place.address, pass, must(value, place.address).data);
+  #take(place: Place, pass: Pass, value: Held | Resident | undefined, plan: Plan): void {
+    plan.collector.take(place.address, pass, hereOnly(must(value, place.address)).data);
   }
 }
 
@@ -328,8 +352,28 @@ function wantedOf(reads: readonly Place[], changes: ReadonlyMap<string, Change>,
 }
 
 /** The stream as a block takes it: batch, pos, d_model. */
-function blockStream({ data }: Held, pass: Pass, dModel: number): Feed {
-  return { data: data as Float32Array, dims: [pass.rows.length, pass.width, dModel] };
+function blockStream(stream: Held | Resident, pass: Pass, dModel: number): Feed | Resident {
+  return { ...stream, dims: [pass.rows.length, pass.width, dModel] };
+}
+
+/** The value with its elements here; taken from the device where it was left there. */
+async function brought(value: Held | Resident): Promise<Held> {
+  return "data" in value ? value : value.bring();
+}
+
+/** A value that nothing left on the device. */
+function hereOnly(value: Held | Resident): Held {
+  if ("data" in value) return value;
+  throw internal("a value was left on the device that is wanted here");
+}
+
+/** A block's keys and values where the plan keeps them; given back where not. */
+function cacheOf(made: Values, { keepCache }: Plan): LayerCache | undefined {
+  const [k, v] = [made[CACHE.presentK], made[CACHE.presentV]];
+  if (keepCache) return { k: must(k, "keys"), v: must(v, "values") };
+  k?.release();
+  v?.release();
+  return undefined;
 }
 
 /** Whether the stream behind a block was handed to the caller. */

@@ -13,7 +13,7 @@ import { throwIfAborted, type Plan } from "./engine.js";
 import type { Runner } from "./forward.js";
 import { logitsOf } from "./logits.js";
 import type { GenerateOptions, GenerateRequest, GenerateResult } from "./model.js";
-import { makePass, type Cache, type Pass } from "./pass.js";
+import { makePass, releaseCache, type Cache, type Pass } from "./pass.js";
 import { prepareEdits } from "./prepare-edits.js";
 import { samplersOf, type Sampler } from "./sampling.js";
 
@@ -42,14 +42,19 @@ export async function generate(runner: Runner, request: GenerateRequest, options
   const job = prepareJob(runner, request, options);
   let pass = makePass(request.tokens);
   let cache: Cache | undefined;
-  for (let step = 0; step < request.maxNew; step++) {
-    throwIfAborted(options.signal);
-    const done = await runStep(job, pass);
-    cache = done.cache;
-    await choose(job, done.logits, step);
-    options.onProgress?.({ stage: "tokens", done: step + 1, total: request.maxNew });
-    if (job.rows.every((row) => row.finish !== undefined) || step + 1 === request.maxNew) break;
-    pass = nextPass(job, cache);
+  try {
+    for (let step = 0; step < request.maxNew; step++) {
+      throwIfAborted(options.signal);
+      const done = await runStep(job, pass);
+      releaseCache(cache);
+      cache = done.cache;
+      await choose(job, done.logits, step);
+      options.onProgress?.({ stage: "tokens", done: step + 1, total: request.maxNew });
+      if (job.rows.every((row) => row.finish !== undefined) || step + 1 === request.maxNew) break;
+      pass = nextPass(job, cache);
+    }
+  } finally {
+    releaseCache(cache);
   }
   return resultOf(job);
 }

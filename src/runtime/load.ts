@@ -7,10 +7,12 @@ import { isGguf } from "../formats/gguf/header.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
 import { readModelSpec } from "../models/read-spec.js";
+import { checkDevice, type Device } from "./device.js";
 import { openGgufModel } from "./gguf-model.js";
 import { joinAdapter, type ModelOnDisk } from "./join-adapter.js";
 import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
+import { demandFloat32 } from "./provider-files.js";
 import { residenceWithin } from "./residence.js";
 import { refuseTooLarge, startModel } from "./start-model.js";
 import { diskHost, WeightFiles } from "./weight-files.js";
@@ -22,6 +24,8 @@ const MOST_THREADS = 1024;
 export interface LoadOptions {
   /** Threads a session computes with. Default: as many as the machine has cores. */
   readonly threads?: number;
+  /** Where it computes. Default: the CPU. A device that cannot be used is refused, with what to install. */
+  readonly device?: Device;
   /**
    * Most bytes that weights or results may take. Default: what the system can give when it comes to them. Where the weights take more, the
    * model runs streamed: as many blocks as fit stay, the others are loaded and released in turn, and results may take what weights may not.
@@ -42,9 +46,10 @@ export interface LoadOptions {
  * `resolveModel` and `sextant pull` do that.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
-  const { threads, memoryLimit } = options;
+  const { memoryLimit } = options;
   checkOptions(options);
   const { worker = false, ...others } = options;
+  demandFloat32(options.device);
   if (worker) return loadInWorker(path, others);
   const base = readSpec(path);
   const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
@@ -53,7 +58,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     const residence = residenceWithin(spec, limit);
     if (!residence) refuseTooLarge(spec, path, limit);
     await makeFiles(checkpoint, options);
-    const host = diskHost(new WeightFiles(checkpoint), threads === undefined ? {} : { threads });
+    const host = diskHost(new WeightFiles(checkpoint), sessionsOf(options));
     const left = memoryLimit && memoryLimit - (residence?.room ?? 0);
     return await startModel({ spec, checkpoint, host, residence, memoryLeft: () => left ?? memoryLeft() }, options);
   } catch (error) {
@@ -62,7 +67,13 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   }
 }
 
-function checkOptions({ threads = 1, memoryLimit = 1, signal }: LoadOptions): void {
+/** How its sessions are opened. */
+function sessionsOf({ threads, device }: LoadOptions): Pick<LoadOptions, "threads" | "device"> {
+  return { ...(threads !== undefined && { threads }), ...(device !== undefined && { device }) };
+}
+
+function checkOptions({ threads = 1, memoryLimit = 1, device = "cpu", signal }: LoadOptions): void {
+  checkDevice(device);
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
     throw new SextantError("usage", `threads must be a whole number from 1 to ${MOST_THREADS}, got ${threads}`);
   if (!(memoryLimit > 0)) throw new SextantError("usage", `memoryLimit must be a number of bytes above 0, got ${memoryLimit}`);

@@ -9,6 +9,7 @@ import { Forecaster } from "./forecaster.js";
 import { forward, type Runner } from "./forward.js";
 import { generate } from "./generate.js";
 import type {
+  Cost,
   Forecast,
   ForwardRequest,
   ForwardResult,
@@ -69,7 +70,7 @@ export class LocalModel implements Model {
       this.#admit({ tokens, edits, read, logits: false, beyondContext });
       const start = performance.now();
       const result = await gradient(this.#runner, request, options);
-      return { ...result, cost: { ms: performance.now() - start } };
+      return { ...result, cost: { ms: performance.now() - start, device: this.#device } };
     });
   }
 
@@ -94,7 +95,7 @@ export class LocalModel implements Model {
       const { flops, ...result } = await runSweep(this.#runner, prepared, options);
       const ms = performance.now() - start;
       this.#forecaster.learn({ ms, flops });
-      return { ...result, cost: { ms, flops, forecast } };
+      return { ...result, cost: { ms, device: this.#device, flops, forecast } };
     });
   }
 
@@ -105,6 +106,10 @@ export class LocalModel implements Model {
   close(): Promise<void> {
     this.#closing ??= this.#inTurn(() => this.#runner.engine.close()).finally(() => this.#runner.checkpoint.close());
     return this.#closing;
+  }
+
+  get #device(): Cost["device"] {
+    return this.#runner.engine.device;
   }
 
   /** What a request will cost; refused where the memory does not hold it. */
@@ -122,12 +127,12 @@ export class LocalModel implements Model {
     return mine;
   }
 
-  async #timed<T extends object>(forecast: Forecast, work: () => Promise<T>): Promise<T & { cost: { ms: number; forecast: Forecast } }> {
+  async #timed<T extends object>(forecast: Forecast, work: () => Promise<T>): Promise<T & { cost: Cost }> {
     const start = performance.now();
     const result = await work();
     const ms = performance.now() - start;
     this.#forecaster.learn({ ms, flops: forecast.flops });
-    return { ...result, cost: { ms, forecast } };
+    return { ...result, cost: { ms, device: this.#device, forecast } };
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Tensor } from "../base/tensor.js";
 import type { ModelSpec } from "../models/spec.js";
+import type { Device } from "./device.js";
 import type { Edit, ScheduledEdit } from "./edit.js";
 import type { NodeRunner } from "./circuit/request.js";
 import type { GradientRequest, GradientResult } from "./gradient/request.js";
@@ -57,6 +58,8 @@ export interface Forecast {
 
 export interface Cost {
   readonly ms: number;
+  /** Where it was computed. */
+  readonly device: Device;
   readonly forecast: Forecast;
 }
 

@@ -7,15 +7,15 @@ import { must } from "../base/errors.js";
 import type { TensorData } from "../base/tensor.js";
 import { rotaryTables } from "../models/rotary.js";
 import type { AttentionSpec, ModelSpec } from "../models/spec.js";
-import type { Feed, Held } from "./session.js";
+import type { Feed, Feeds, Held, Resident } from "./session.js";
 
 /** Position of a padding slot among the keys. */
 export const PADDING = -1;
 
-/** Cached keys and values of one layer: batch, kv_head, key, d_head. */
+/** Cached keys and values of one layer, perhaps on the device: batch, kv_head, key, d_head. */
 export interface LayerCache {
-  readonly k: Held;
-  readonly v: Held;
+  readonly k: Held | Resident;
+  readonly v: Held | Resident;
 }
 
 /** What earlier passes left behind. */
@@ -23,6 +23,14 @@ export interface Cache {
   readonly layers: readonly LayerCache[];
   /** Position of each cached key in its row, `PADDING` where there is none: one array a row. */
   readonly positions: readonly Int32Array[];
+}
+
+/** Gives the memory of cached keys and values back. */
+export function releaseCache(cache: Cache | undefined): void {
+  for (const { k, v } of cache?.layers ?? []) {
+    k.release();
+    v.release();
+  }
 }
 
 export interface Pass {
@@ -81,6 +89,12 @@ export function overwrite(target: TensorData, value: TensorData, { rows, width }
   });
 }
 
+/** What a layer is fed of what is cached; nothing in the first pass. */
+export function cachedFeeds({ cache }: Pass, layer: number): Feeds {
+  const cached = cache?.layers[layer];
+  return cached ? { past_k: cached.k, past_v: cached.v } : {};
+}
+
 /** Token ids and positions for the embedding graph, flattened: token. */
 export function embeddingFeeds({ rows, width, positions }: Pass): Record<"tokens" | "positions", Feed> {
   const tokens = new BigInt64Array(rows.length * width);
@@ -106,14 +120,13 @@ export class PassInputs {
     this.#pass = pass;
   }
 
-  /** All feeds of a layer but the residual stream. */
+  /** All feeds of a layer but the residual stream and what is cached. */
   of(layer: number): Record<string, Feed> {
     const { attention } = must(this.#spec.layers[layer], `layer ${layer}`);
-    const cached = this.#pass.cache?.layers[layer];
     const feeds: Record<string, Feed> = {
       mask: this.#once(`mask:${attention.window ?? "all"}`, () => maskOf(this.#pass, attention.window)),
-      past_k: cached?.k ?? this.#empty(attention),
-      past_v: cached?.v ?? this.#empty(attention),
+      past_k: this.#empty(attention),
+      past_v: this.#empty(attention),
     };
     if (attention.alibi) feeds["key_positions"] = this.#once("key_positions", () => keyPositionsOf(this.#pass));
     if (attention.rotary !== undefined) {

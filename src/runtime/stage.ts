@@ -5,11 +5,12 @@
 import { must } from "../base/errors.js";
 import type { Graph } from "../graph/graph.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
+import { forWebGpu } from "../graph/for-webgpu.js";
 import { cutGraph, onlyFor, pruneGraph, type Segment } from "../graph/segments.js";
 import { differentiate, seedName } from "../graph/vjp.js";
 import type { Form } from "../models/block.js";
 import { POINT_NAMES, type PointName } from "../models/points.js";
-import type { Feed, Held, Place, Session } from "./session.js";
+import type { Feed, Feeds, Held, Place, Resident, Session } from "./session.js";
 import type { SessionPool } from "./session-pool.js";
 import type { GraphHost } from "./graph-host.js";
 import { packedWeights, sessionBytes } from "./weight-bytes.js";
@@ -18,7 +19,7 @@ import { packedWeights, sessionBytes } from "./weight-bytes.js";
 export type Change = (value: Held) => Held;
 
 export interface StageRun {
-  readonly feeds: Readonly<Record<string, Feed>>;
+  readonly feeds: Feeds;
   /** Named values to return. */
   readonly wanted: readonly string[];
   readonly changes?: ReadonlyMap<string, Change>;
@@ -40,7 +41,7 @@ export interface BackwardRun {
 const NOTHING: ReadonlyMap<string, Feed> = new Map();
 
 /** Values alive between the segments of a chain, by id. */
-type Live = Map<string, Feed>;
+type Live = Map<string, Feed | Resident>;
 
 export interface StageOptions {
   readonly pool: SessionPool;
@@ -57,6 +58,7 @@ export class Stage {
   #ahead: Promise<void> | undefined;
   readonly #chains = new Map<string, Chain>();
   readonly #backward = new Map<string, Backward>();
+  readonly #pruned = new Map<string, Graph>();
 
   constructor(graphOf: (form: Form) => Graph, host: GraphHost, { pool, stays = false }: StageOptions) {
     this.#graphOf = graphOf;
@@ -85,6 +87,24 @@ export class Stage {
     }
     releaseAll(live, results, feeds);
     return results;
+  }
+
+  /**
+   * Named values, left on the device where that can be. They have a session of their own, since what is left must be the same at every run: of other
+   * results than before ONNX Runtime's binding (1.30) says "Output count mismatch".
+   */
+  async runLeaving(feeds: Feeds, names: readonly string[]): Promise<Record<string, Held | Resident>> {
+    const { graph, ids, key } = this.#leaving(names);
+    const session = await this.#session({ graph, outputs: ids, key }, { leaves: true });
+    const made = await must(session.runLeaving, "a session that leaves its results")(feedsOf(graph, new Map(Object.entries(feeds))), ids);
+    return Object.fromEntries(names.map((name, i) => [name, must(made[must(ids[i], name)], name)] as const));
+  }
+
+  #leaving(names: readonly string[]): { graph: Graph; ids: readonly string[]; key: string } {
+    const key = `leaving|${names.join(",")}`;
+    const graph = this.#pruned.get(key) ?? pruneGraph(this.#graphOf(formFor([])), names);
+    this.#pruned.set(key, graph);
+    return { graph, ids: names.map((name) => must(graph.named.get(name), name)), key };
   }
 
   /** Makes the session of the whole graph, so that the first run does not wait for it. */
@@ -146,13 +166,11 @@ export class Stage {
   /** Computes values of one link, by id, from those that are fed to it; `into` says where some are to be written. */
   async runLink(
     link: Link,
-    live: ReadonlyMap<string, Feed>,
+    live: ReadonlyMap<string, Feed | Resident>,
     { fetches, into }: { readonly fetches: readonly string[]; readonly into?: Readonly<Record<string, Place>> },
   ): Promise<Record<string, Held>> {
     if (fetches.length === 0) return {};
-    const feeds: Record<string, Feed> = {};
-    for (const { id } of link.graph.inputs) feeds[id] = must(live.get(id), `the value ${id}`);
-    return (await this.#session(link)).run(feeds, fetches, into);
+    return (await this.#session(link)).run(feedsOf(link.graph, live), fetches, into);
   }
 
   /**
@@ -161,7 +179,7 @@ export class Stage {
    */
   async runBackward(
     link: Link,
-    live: ReadonlyMap<string, Feed>,
+    live: ReadonlyMap<string, Feed | Resident>,
     { seeds, targets, known = NOTHING }: BackwardRun,
   ): Promise<Record<string, Feed>> {
     const key = `∂${link.key}|${Object.keys(seeds).join(",")}|${targets.join(",")}|${[...known.keys()].join(",")}`;
@@ -197,11 +215,12 @@ export class Stage {
     }
   }
 
-  #session(link: Pick<Link, "graph" | "outputs" | "key">): Promise<Session> {
+  #session(link: Pick<Link, "graph" | "outputs" | "key">, options: Parameters<GraphHost["open"]>[2] = {}): Promise<Session> {
     const locate = (id: string): WeightLocation => this.#host.locate(must(link.graph.weights.get(id), `the weight ${id}`));
+    const graph = this.#host.device === "webgpu" ? forWebGpu(link.graph, link.outputs) : link.graph;
     const make = async (): Promise<Session> => {
       await this.#takeAhead();
-      return this.#host.open(emitOnnx(link.graph, link.outputs, locate), [...link.graph.weights.values()]);
+      return this.#host.open(emitOnnx(graph, link.outputs, locate), [...link.graph.weights.values()], options);
     };
     const stays = this.#stays && link.key === this.#whole().key;
     return this.#pool.open({ owner: this, key: link.key, bytes: sessionBytes(link.graph), stays, make });
@@ -252,6 +271,10 @@ function backwardOf(
   return { link: { graph: onlyFor(whole.graph, outputs, known), outputs, key }, gradients: whole.gradients };
 }
 
+function feedsOf({ inputs }: Graph, live: ReadonlyMap<string, Feed | Resident>): Feeds {
+  return Object.fromEntries(inputs.map(({ id }) => [id, must(live.get(id), `the value ${id}`)] as const));
+}
+
 function isInput({ graph }: Segment, id: string): boolean {
   return graph.inputs.some((input) => input.id === id);
 }
@@ -286,7 +309,7 @@ function inOrder(names: readonly string[]): string[] {
 }
 
 /** Gives back all values but the results and what the caller fed. */
-function releaseAll(live: Live, results: Record<string, Held>, feeds: Readonly<Record<string, Feed>>): void {
+function releaseAll(live: Live, results: Record<string, Held>, feeds: Feeds): void {
   const kept = new Set<unknown>([...Object.values(results), ...Object.values(feeds)]);
   for (const value of live.values()) if (!kept.has(value) && "release" in value) value.release();
 }

@@ -4,6 +4,7 @@ import { refuse, SextantError } from "../base/errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { weightsOf } from "../models/check-weights.js";
 import type { ModelSpec } from "../models/spec.js";
+import { brokenWeights } from "./diagnose.js";
 import { Engine } from "./engine.js";
 import { weightBytes } from "./forecast.js";
 import type { GraphHost } from "./graph-host.js";
@@ -34,6 +35,7 @@ export interface StartOptions {
 export async function startModel(parts: ModelParts, options: StartOptions): Promise<Model> {
   const { spec, checkpoint, host, memoryLeft, residence } = parts;
   for (const weight of weightsOf(spec)) host.locate(weight);
+  if (host.device === "webgpu") await refuseBroken(checkpoint, spec, options.signal);
   const engine = new Engine(spec, host, { weightLimit: Math.max(memoryLeft() * WEIGHT_SHARE, weightBytes(spec)), residence });
   try {
     if (!options.lazy) await warm(engine, options);
@@ -56,6 +58,18 @@ export function refuseTooLarge(spec: ModelSpec, path: string, limit: number): vo
     },
     "memory",
   );
+}
+
+/**
+ * Refuses weights that are not numbers. Elsewhere they show in what is computed, but shaders may leave them out: on Mesa's lavapipe 25.0 the larger of NaN
+ * and 0 is 0, so a ReLU hides them.
+ */
+async function refuseBroken(checkpoint: Checkpoint, spec: ModelSpec, signal: AbortSignal | undefined): Promise<void> {
+  for (const broken of brokenWeights(checkpoint, spec)) {
+    if (broken) throw broken;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+  }
 }
 
 /** Makes the sessions that stay one after another, so that only one is packed at a time. */

@@ -31,11 +31,13 @@ export class WeightFiles {
 }
 
 /** Runs graphs on the disk's files: ONNX Runtime reads the weights from there itself. */
-export function diskHost(files: WeightFiles, options: Omit<SessionOptions, "folder"> = {}): GraphHost {
+export function diskHost(files: WeightFiles, options: Pick<SessionOptions, "threads" | "device"> = {}): GraphHost {
   return {
+    device: options.device ?? "cpu",
+    leaves: options.device === "webgpu",
     locate: (weight) => files.locate(weight),
     readAhead: (weights) => files.readAhead(weights),
-    open: (graph) => openSession(graph, { folder: files.folder, ...options }),
+    open: (graph, _, leaving) => openSession(graph, { folder: files.folder, ...options, ...leaving }),
   };
 }
 

@@ -35,6 +35,16 @@ export interface StepRecord {
   readonly skipped?: string;
 }
 
+/** What computed. */
+export interface EngineRecord {
+  readonly sextant: string;
+  readonly runtime: string;
+  readonly node: string;
+  readonly dtype: string;
+  /** Where: `cpu`, `webgpu` or `cuda`. Runs of versions before 0.5 do not say; they were made on the CPU. */
+  readonly device?: string;
+}
+
 /** The machine; for reading, not compared. */
 export interface MachineRecord {
   readonly platform: string;
@@ -56,7 +66,7 @@ export interface RunManifest {
   readonly models: Readonly<Record<string, ModelRecord>>;
   /** By the role of the model: SHA-256 of `tokenizer.json`. */
   readonly tokenizers: Readonly<Record<string, string>>;
-  readonly engine: { readonly sextant: string; readonly runtime: string; readonly node: string; readonly dtype: string };
+  readonly engine: EngineRecord;
   readonly seed: number;
   readonly machine: MachineRecord;
   /** ISO 8601. */

@@ -1,7 +1,7 @@
 /** @file The JSON files of a run's folder: what each holds, and the checks with which it is read back. Fields that are not known are refused. */
 import { readJson } from "../formats/json-file.js";
 import type { Control, Finding, FindingInterval, Published, Tolerance } from "./finding.js";
-import type { MachineRecord, ModelRecord, RunFile, RunManifest, StepRecord } from "./manifest.js";
+import type { EngineRecord, MachineRecord, ModelRecord, RunFile, RunManifest, StepRecord } from "./manifest.js";
 import * as shape from "./shape.js";
 import type { Figure } from "./step-output.js";
 
@@ -94,7 +94,7 @@ const head: shape.Members<RunHead> = {
   parameters: anyObject,
   models: recordOf(model),
   tokenizers: recordOf(text),
-  engine: objectOf<RunManifest["engine"]>({ sextant: text, runtime: text, node: text, dtype: text }),
+  engine: objectOf<EngineRecord>({ sextant: text, runtime: text, node: text, dtype: text, device: optional(text) }),
   seed: number,
   machine: objectOf<MachineRecord>({ platform: text, arch: text, cpu: text, cores: number, memory: number }),
   started: text,

@@ -32,7 +32,7 @@ function settingsOf({ study, studyVersion, parameters, seed, models, tokenizers,
     ...within("parameters", parameters),
     ...Object.entries(models).flatMap(([role, model]) => files(role, model.files)),
     ...within("tokenizers", tokenizers),
-    ...within("engine", engine),
+    ...within("engine", { device: "cpu", ...engine }),
   ]);
 }
 

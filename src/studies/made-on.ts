@@ -3,12 +3,13 @@ import { cpus, totalmem } from "node:os";
 import { arch, platform, resourceUsage, version as nodeVersion } from "node:process";
 import { fileURLToPath } from "node:url";
 import { readJsonObject } from "../formats/json-file.js";
+import type { Device } from "../runtime/device.js";
 import { runtimeVersion } from "../runtime/session.js";
-import type { MachineRecord, RunManifest } from "../store/manifest.js";
+import type { EngineRecord, MachineRecord } from "../store/manifest.js";
 
-/** Versions of Sextant, ONNX Runtime and Node. */
-export async function engineRecord(): Promise<RunManifest["engine"]> {
-  return { sextant: sextantVersion(), runtime: `onnxruntime-node ${await runtimeVersion()}`, node: nodeVersion, dtype: "float32" };
+/** Versions of Sextant, ONNX Runtime and Node, and the device. */
+export async function engineRecord(device: Device): Promise<EngineRecord> {
+  return { sextant: sextantVersion(), runtime: `onnxruntime-node ${await runtimeVersion()}`, node: nodeVersion, dtype: "float32", device };
 }
 
 /** The version in `package.json`. */

@@ -6,6 +6,7 @@ import { SextantError } from "../base/errors.js";
 import { seededRandom, type Random } from "../base/random.js";
 import type { JsonObject } from "../formats/json.js";
 import { renderReport } from "../report/report.js";
+import type { Device } from "../runtime/device.js";
 import type { Finding } from "../store/finding.js";
 import { openRun, type OpenRun } from "../store/run-folder.js";
 import type { StoredRun } from "../store/stored-run.js";
@@ -32,6 +33,8 @@ export interface StudyRequest {
 
 export interface StudyOptions {
   readonly threads?: number;
+  /** Where the models compute; default: the CPU. */
+  readonly device?: Device;
   readonly signal?: AbortSignal;
   /** When a step begins, and when it ends or was found to be there. */
   readonly onStep?: (event: StepEvent) => void;
@@ -54,13 +57,13 @@ export interface StepEvent {
 /** Runs what is left of a study, and gives the whole run. */
 export async function runStudy(request: StudyRequest, options: StudyOptions = {}): Promise<StoredRun> {
   checkRequest(request);
-  const { threads, signal } = options;
-  const opening = { ...(threads !== undefined && { threads }), ...(signal && { signal }) };
+  const { threads, device, signal } = options;
+  const opening = { ...(device && { device }), ...(threads !== undefined && { threads }), ...(signal && { signal }) };
   const subject = await openSubject(request.model, opening);
   const others = new Others(request.others ?? {}, opening);
   try {
     const parameters = request.study.parameters(request.parameters ?? {}, subject);
-    const run = openRun(request.folder, await headOf(request, subject, parameters));
+    const run = openRun(request.folder, await headOf(request, { subject, device: device ?? "cpu" }, parameters));
     try {
       const work: Work = { request, options, subject, others, parameters, run };
       for (const [index, step] of request.study.steps.entries()) await takeStep(work, step, index);
@@ -99,7 +102,7 @@ function checkRequest({ study, others = {}, seed = 0 }: StudyRequest): void {
 
 async function headOf(
   { study, model, others = {}, seed = 0 }: StudyRequest,
-  subject: OpenSubject,
+  { subject, device }: { subject: OpenSubject; device: Device },
   parameters: object,
 ): Promise<Parameters<typeof openRun>[1]> {
   const folders = { model, ...others };
@@ -117,7 +120,7 @@ async function headOf(
     parameters: parameters as JsonObject,
     models: Object.fromEntries(models),
     tokenizers: Object.fromEntries(tokenizers),
-    engine: await engineRecord(),
+    engine: await engineRecord(device),
     seed,
     machine: machineRecord(),
     started: now(),

@@ -1,6 +1,6 @@
 /** @file Opening a model with its tokenizer and its weights. */
 import { checkVocabulary, loadTokenizer } from "../formats/tokenizer.js";
-import { loadModel } from "../runtime/load.js";
+import { loadModel, type LoadOptions } from "../runtime/load.js";
 import { openWeights } from "../runtime/weights.js";
 import type { Subject } from "./study.js";
 
@@ -10,10 +10,7 @@ export interface OpenSubject extends Subject {
 }
 
 /** The model in a folder, ready for a study. */
-export async function openSubject(
-  path: string,
-  options: { readonly threads?: number; readonly signal?: AbortSignal } = {},
-): Promise<OpenSubject> {
+export async function openSubject(path: string, options: Pick<LoadOptions, "threads" | "device" | "signal"> = {}): Promise<OpenSubject> {
   const tokenizer = loadTokenizer(path);
   const model = await loadModel(path, options);
   try {

@@ -2,12 +2,13 @@
  * @file Training steps on ONNX Runtime: one session holds forward and backward pass of the whole model. Parameters are fed at each step from
  * the arrays that the optimiser changes; what is not trained stays in the checkpoint's files.
  */
-import { must, SextantError } from "../base/errors.js";
+import { must, refuse, SextantError } from "../base/errors.js";
 import { sizeOf } from "../base/tensor.js";
 import { emitOnnx, type WeightLocation } from "../graph/emit.js";
 import type { Graph, Weight } from "../graph/graph.js";
 import type { ModelSpec } from "../models/spec.js";
 import { maskInput, WHOLE_INPUTS } from "../models/whole.js";
+import type { Device } from "../runtime/device.js";
 import { embeddingFeeds, makePass, PassInputs } from "../runtime/pass.js";
 import { openSession, type Feed, type Held, type Place, type Session } from "../runtime/session.js";
 import type { WeightFiles } from "../runtime/weight-files.js";
@@ -27,6 +28,8 @@ export interface PolicyColumns {
 export interface StepOptions {
   readonly loss?: LossSpec;
   readonly threads?: number;
+  /** Training computes on the CPU; other devices are refused. */
+  readonly device?: Device;
   /** Where the weights that are not trained lie; needed where there are some. */
   readonly frozen?: WeightFiles;
 }
@@ -40,6 +43,13 @@ export interface ModelStep extends TrainStep {
 
 /** Steps of a model whose parameters are trained; their names are those of the checkpoint's tensors. */
 export function openStep(spec: ModelSpec, parameters: Parameters, options: StepOptions = {}): ModelStep {
+  const { device = "cpu" } = options;
+  if (device !== "cpu")
+    throw refuse({
+      what: `cannot train on ${device}`,
+      why: "parameters are fed and gradients fetched at each step, which is made for the CPU and was tried nowhere else",
+      instead: "leave the device out; gradients of a loaded model are computed on any device",
+    });
   return new GraphStep(spec, parameters, options);
 }
 

@@ -17,6 +17,7 @@ describe("help", () => {
         model         Shows what a model is made of and which points it has.
         models        Lists the models in the Hugging Face hub's cache, and which can be run.
         pull          Downloads a model of the Hugging Face hub into its cache; goes on where it was stopped.
+        devices       Shows what this machine can compute on, and what is missing for the rest.
         lens          Shows what each layer would predict if it were the last (the logit lens).
         attend        Shows where attention heads look: scores of all heads, and the patterns of those named.
         read          Writes the values of points to a safetensors or .npz file.
@@ -83,6 +84,7 @@ describe("help", () => {
         --control-strength S         what the control vector is multiplied by; 1 when it is not given
         --control-layers LIST        apply it only at these of its layers, such as 10..20
         --recompute                  run everything again at each step instead of using the key/value cache
+        --device DEVICE              where it computes; \`sextant devices\` says what there is (default cpu)
         --threads N                  threads of the matrix products; by default all cores
         --beyond-context             allow more positions than the model was made for
         --json                       print one JSON document and nothing else

@@ -6,8 +6,8 @@ import { readSafetensors } from "../../src/formats/safetensors.js";
 import type { Graph } from "../../src/graph/graph.js";
 import { buildBlock, FUSED, STREAM, type Form } from "../../src/models/block.js";
 import type { ModelSpec } from "../../src/models/spec.js";
-import { makePass, PassInputs, type Cache } from "../../src/runtime/pass.js";
-import type { Feed } from "../../src/runtime/session.js";
+import { cachedFeeds, makePass, PassInputs, type Cache } from "../../src/runtime/pass.js";
+import type { Feed, Resident } from "../../src/runtime/session.js";
 import { spread, type Trial } from "./gradient-trial.js";
 import { ndArray, type NdArray } from "./nd-array.js";
 
@@ -16,8 +16,9 @@ const LENGTHS = [4, 3] as const;
 const CACHED = [Int32Array.of(0, 1), Int32Array.of(0, -1)] as const;
 
 /** A value that is fed to ONNX Runtime, as the interpreter takes it. */
-export function asNdArray({ data, dims }: Feed): NdArray {
-  return ndArray([...dims], Float64Array.from(data, Number));
+export function asNdArray(feed: Feed | Resident): NdArray {
+  if ("resident" in feed) throw new Error("a value on a device has no elements here");
+  return ndArray([...feed.dims], Float64Array.from(feed.data, Number));
 }
 
 /** Random values for all weights of a graph, by id: floats, or bytes; of two-digit exponents where bytes are powers of two. */
@@ -46,7 +47,9 @@ export function blockTrial(spec: ModelSpec, layer: number, form: Form = FUSED): 
   const random = seededRandom(11, layer);
   const cache: Cache = { positions: CACHED, layers: spec.layers.map((block) => cachedOf(block.attention, random)) };
   const rows = LENGTHS.map((length) => Array.from({ length }, () => 1));
-  const fed = Object.entries(new PassInputs(spec, makePass(rows, cache)).of(layer)).map(([id, feed]) => [id, asNdArray(feed)] as const);
+  const pass = makePass(rows, cache);
+  const feeds = { ...new PassInputs(spec, pass).of(layer), ...cachedFeeds(pass, layer) };
+  const fed = Object.entries(feeds).map(([id, feed]) => [id, asNdArray(feed)] as const);
   const stream = spread(random, [LENGTHS.length, Math.max(...LENGTHS), spec.dModel]);
   const taken = new Set(graph.inputs.map(({ id }) => id));
   return {

@@ -3,62 +3,21 @@
  * what `differentiate` promises of whole graphs: values used twice, seeds inside, leaves, targets that nothing depends on.
  */
 import { describe, expect, it, test } from "vitest";
-import { seededRandom } from "../../src/base/random.js";
 import { GraphBuilder } from "../../src/graph/builder.js";
 import * as op from "../../src/graph/ops.js";
 import { RULES } from "../../src/graph/vjp-rules.js";
 import { differentiate } from "../../src/graph/vjp.js";
 import { ACTIVATION_NAMES, activate } from "../../src/models/parts/activations.js";
-import { axesFor, OP_CASES, type OpCase } from "./gradient-cases.js";
-import { gradientsOf, randomSeeds, Slopes, spread, type Trial } from "./gradient-trial.js";
-import { ndArray, vectorOf, type NdArray } from "./nd-array.js";
+import { OP_CASES } from "./gradient-cases.js";
+import { gradientsOf, randomSeeds, Slopes, type Trial } from "./gradient-trial.js";
+import { vectorOf } from "./nd-array.js";
+import { apart, trialOf } from "./op-trial.js";
 import { runGradients } from "./run-gradients.js";
 
 /** Central differences with steps of 1e-5 are exact to 1e-10 of a third derivative and to 1e-11 for rounding. Seen: 4e-10. */
 const TOLERANCE = 1e-8;
 /** ONNX Runtime computes in float32, of a few dozen terms each. Seen: 6e-7. */
 const FLOAT32 = 1e-5;
-
-/** A case as a trial, its float inputs fed or, as weights are, stored. */
-function trialOf({ floats, reach = 1, above, whole = {}, make }: OpCase, as: "inputs" | "weights"): Trial & { targets: string[] } {
-  const random = seededRandom(5, Object.keys(floats).length);
-  const g = new GraphBuilder();
-  const held = new Map<string, NdArray>();
-  const given = Object.entries(floats).map(([name, shape]) => {
-    const value = as === "inputs" ? g.input(name, axesFor(shape)) : g.weight({ name, shape }, axesFor(shape));
-    const drawn = spread(random, shape, above === undefined ? reach : reach / 2);
-    held.set(
-      value.id,
-      above === undefined
-        ? drawn
-        : ndArray(
-            shape,
-            drawn.data.map((x) => x + above + reach / 2),
-          ),
-    );
-    return [name, value] as const;
-  });
-  const fixed = new Map(Object.entries(whole));
-  const rest = [...fixed].map(([name, { shape, data }]) => {
-    const dtype = data.every((x) => Number.isInteger(x)) ? "int64" : "float32";
-    return [name, g.input(name, axesFor(shape), dtype)] as const;
-  });
-  const results = make(g, Object.fromEntries([...given, ...rest])).map(({ id }) => id);
-  const parts = {
-    graph: g.finish(),
-    feeds: as === "inputs" ? new Map([...held, ...fixed]) : fixed,
-    weights: as === "weights" ? held : new Map<string, NdArray>(),
-  };
-  return { ...parts, seeds: randomSeeds(parts, [...new Set(results)]), targets: [...held.keys()] };
-}
-
-/** max |Δ| over the largest of theirs, or over 1 where that is smaller than a hundredth. */
-function apart(ours: NdArray, theirs: NdArray): number {
-  expect(ours.shape).toEqual(theirs.shape);
-  const largest = theirs.data.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  const furthest = theirs.data.reduce((most, x, i) => Math.max(most, x === ours.data[i] ? 0 : Math.abs(x - ours.data[i]!)), 0);
-  return furthest / (largest > 0.01 ? largest : 1);
-}
 
 const cases = Object.entries(OP_CASES).flatMap(([name, list]) => list.map((one) => [`${name}: ${one.title}`, name, one] as const));
 

@@ -4,6 +4,7 @@
  */
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { Device } from "../../src/runtime/device.js";
 import { loadModel } from "../../src/runtime/load.js";
 import type { Model } from "../../src/runtime/model.js";
 import { readGolden } from "../reference/golden.js";
@@ -47,11 +48,11 @@ export const SUBJECTS: readonly Subject[] = [
     : []),
 ];
 
-/** Loads models once each, on one thread, and closes them all. */
-export function modelShelf(): { open: (folder: string) => Promise<Model>; close: () => Promise<void> } {
+/** Loads models once each, on one thread of a device, and closes them all. */
+export function modelShelf(device: Device = "cpu"): { open: (folder: string) => Promise<Model>; close: () => Promise<void> } {
   const shelf = new Map<string, Promise<Model>>();
   const open = (folder: string): Promise<Model> => {
-    const model = shelf.get(folder) ?? loadModel(folder, { threads: 1 });
+    const model = shelf.get(folder) ?? loadModel(folder, { threads: 1, device });
     shelf.set(folder, model);
     return model;
   };

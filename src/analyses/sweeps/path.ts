@@ -332,7 +332,7 @@ function joined(results: readonly SweepResult[]): SweepResult {
   return {
     metrics,
     activations: {},
-    cost: { ms: sum(({ cost }) => cost.ms), flops: sum(({ cost }) => cost.flops), forecast: must(first, "a result").cost.forecast },
+    cost: { ...must(first, "a result").cost, ms: sum(({ cost }) => cost.ms), flops: sum(({ cost }) => cost.flops) },
   };
 }
 

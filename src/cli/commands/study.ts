@@ -27,6 +27,7 @@ const OPTIONS = {
   },
   other: { type: "text", placeholder: "ROLE=MODEL", repeats: true, meaning: "another model that the study compares with" },
   seed: { type: "integer", placeholder: "N", default: 0, meaning: "of every draw that the study makes" },
+  device: RUN_OPTIONS.device,
   threads: RUN_OPTIONS.threads,
 } as const;
 
@@ -74,7 +75,7 @@ export const studyCommand = defineCommand({
         seed: call.options.seed,
         folder,
       },
-      studyOptions(call, call.options.threads),
+      studyOptions(call),
     );
     const summary = study.summary(new Map(run.findings.map((finding) => [finding.id, finding])));
     return {
@@ -119,6 +120,7 @@ function commandText({ arguments: names, options }: Call<typeof OPTIONS>, folder
     shellWord(folder),
     ...options.set.flatMap((value) => ["--set", shellWord(value)]),
     ...options.other.flatMap((value) => ["--other", shellWord(value)]),
+    ...(options.device === "cpu" ? [] : ["--device", options.device]),
     ...(options.seed === 0 ? [] : ["--seed", String(options.seed)]),
   ].join(" ");
 }

@@ -41,6 +41,13 @@ export const TRAIN_OPTIONS = {
     default: 0.05,
   },
   seed: { type: "integer", placeholder: "N", meaning: "what all random numbers follow from; for countdown its recipe's own by default" },
+  device: {
+    type: "text",
+    placeholder: "DEVICE",
+    choices: ["cpu"],
+    default: "cpu",
+    meaning: "where it computes: steps of training are made for the CPU",
+  },
   threads: { type: "integer", placeholder: "N", meaning: "threads of the matrix products; by default all cores" },
 } as const satisfies OptionTable;
 

@@ -11,6 +11,7 @@ export const verifyModelCommand = defineCommand({
   arguments: [MODEL_ARGUMENT],
   options: {
     golden: { type: "text", placeholder: "DIR", meaning: "a folder with golden.json and golden.safetensors, computed by transformers" },
+    device: RUN_OPTIONS.device,
     threads: RUN_OPTIONS.threads,
   },
   examples: ["verify-model models/induction", "verify-model MODEL --golden goldens/MODEL --json"],

@@ -13,12 +13,13 @@ export const verifyCommand = defineCommand({
     other: { type: "text", placeholder: "ROLE=FOLDER", repeats: true, meaning: "another model of the run, likewise" },
     out: { type: "text", placeholder: "FOLDER", meaning: "where the second run goes; by default beside the first, as RUN.again" },
     files: { type: "flag", meaning: "only check that the run's files are those that it wrote; nothing is run" },
+    device: RUN_OPTIONS.device,
     threads: RUN_OPTIONS.threads,
   },
   examples: ["verify runs/self-verification-countdown", "verify runs/theirs --model models/countdown", "verify runs/theirs --files"],
   async run(call) {
     const [folder = ""] = call.arguments;
-    const { model, other, out, files, threads } = call.options;
+    const { model, other, out, files } = call.options;
     if (files) {
       const { checkFiles } = await import("../../store/check-files.js");
       const found = checkFiles(folder);
@@ -30,7 +31,7 @@ export const verifyCommand = defineCommand({
     const again = out ?? `${folder.replace(/[/\\]+$/, "")}.again`;
     call.advise(`go on with the same command; what is done is in ${again}`);
     const models = { ...(model !== undefined && { model }), ...readPairs("other", other) };
-    const { damaged, comparison, agrees } = await verifyRun({ folder, again, models }, studyOptions(call, threads));
+    const { damaged, comparison, agrees } = await verifyRun({ folder, again, models }, studyOptions(call));
     const verdict = agrees
       ? `The run was made again in ${again}, and every number agrees within its tolerance.`
       : `The run was made again in ${again}, and not every number agrees.`;

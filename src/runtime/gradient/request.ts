@@ -54,5 +54,5 @@ export interface GradientResult {
   readonly activations: Readonly<Record<string, Tensor>>;
   /** By tensor name, in the shape of the checkpoint; summed over rows. */
   readonly parameters: Readonly<Record<string, Tensor<Float32Array>>>;
-  readonly cost: Pick<Cost, "ms">;
+  readonly cost: Pick<Cost, "ms" | "device">;
 }

@@ -4,7 +4,7 @@
  */
 import type { Tensor } from "../../base/tensor.js";
 import type { Operation, Positions, Selector, Values } from "../edit.js";
-import type { RunOptions } from "../model.js";
+import type { Cost, RunOptions } from "../model.js";
 
 /** Token ids that count as one answer. */
 export type Answer = number | readonly number[];
@@ -130,5 +130,5 @@ export interface SweepResult {
   readonly metrics: Readonly<Record<string, SweptMetric>>;
   /** What was read, by address: axes `counterfactual, pair`, then those of the point without its batch. */
   readonly activations: Readonly<Record<string, Tensor>>;
-  readonly cost: { readonly ms: number; readonly flops: number; readonly forecast: SweepForecast };
+  readonly cost: Pick<Cost, "ms" | "device"> & { readonly flops: number; readonly forecast: SweepForecast };
 }

@@ -120,7 +120,13 @@ export function plantedModel(frame: Frame): Model {
         return sum + weight * (logits[token]! - (of === "logprobs" ? Math.log(total) : 0));
       }, 0);
     });
-    return Promise.resolve({ values: found, gradients: { [SITE]: slopes }, activations: {}, parameters: {}, cost: { ms: 0 } });
+    return Promise.resolve({
+      values: found,
+      gradients: { [SITE]: slopes },
+      activations: {},
+      parameters: {},
+      cost: { ms: 0, device: "cpu" },
+    });
   };
   return { spec, forward, gradient } as unknown as Model;
 }
