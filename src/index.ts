@@ -6,6 +6,7 @@
 export { loadModel, readSpec, type LoadOptions } from "./runtime/load.js";
 export { DEVICES, type Device } from "./runtime/device.js";
 export { tryDevice } from "./runtime/try-device.js";
+export { forecastMemory, type MemoryForecast, type Residence } from "./runtime/residence.js";
 export type {
   Cost,
   Forecast,
