@@ -36,6 +36,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["@resvg/resvg-js",         /^charts\/png\.ts$/],
   ["@huggingface/hub",        /^formats\/hub\/listing\.ts$/],
   ["node:fs",                 /^(formats|store)\//],
+  ["node:child_process",      /^cli\/frugal-process\.ts$/],
   ["node:zlib",               /^formats\//],
   ["node:crypto",             /^(formats|store)\//],
   ["node:module",             /^(charts\/png|runtime\/provider-files)\.ts$/],

@@ -11,6 +11,7 @@ import { CONTROL_OPTIONS, controlEdits } from "./control.js";
 import { parseTokens } from "./lists.js";
 import { modelFolder } from "./model-folder.js";
 import { usage } from "./parse.js";
+import { parseSize } from "./size.js";
 
 /** The positional argument of the commands that run a model. */
 export const MODEL_ARGUMENT = {
@@ -34,6 +35,11 @@ export const RUN_OPTIONS = {
     meaning: "where it computes; `sextant devices` says what there is",
   },
   threads: { type: "integer", placeholder: "N", meaning: "threads of the matrix products; by default all cores" },
+  memory: {
+    type: "text",
+    placeholder: "SIZE",
+    meaning: "take no more memory than that, such as 2GiB; a model that needs more is read anew in each pass, but for the blocks that fit",
+  },
   "beyond-context": { type: "flag", meaning: "allow more positions than the model was made for" },
 } as const satisfies OptionTable;
 
@@ -48,7 +54,7 @@ export const EDIT_OPTIONS = {
   ...CONTROL_OPTIONS,
 } as const satisfies OptionTable;
 
-type RunCall = Call<Pick<typeof RUN_OPTIONS, "device" | "threads">>;
+type RunCall = Call<Pick<typeof RUN_OPTIONS, "device" | "threads" | "memory">>;
 
 /** A model ready to run. */
 export interface Opened {
@@ -61,8 +67,9 @@ export interface Opened {
 /** Loads the model of the command's first argument, hands it to `use`, and closes it whatever happens. */
 export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promise<T>, named = call.arguments[0]!): Promise<T> {
   const [{ loadModel }, folder] = await Promise.all([import("../runtime/load.js"), modelFolder(call, named)]);
-  const { threads, device } = call.options;
-  const opening = { ...(threads && { threads }), device: checkDevice(device) };
+  const { threads, device, memory } = call.options;
+  const limit = memory === undefined ? {} : { memoryLimit: parseSize("memory", memory) };
+  const opening = { ...(threads && { threads }), ...limit, device: checkDevice(device) };
   const model = await loadModel(folder, { ...opening, onProgress: call.onProgress, signal: call.signal });
   let found: Promise<Tokenizer | undefined> | undefined;
   try {

@@ -1,17 +1,24 @@
 /** @file The program `sextant`: streams and signals of the process around one run of the command line. */
+import { respawn, shouldRespawn } from "./frugal-process.js";
 import { runCli } from "./run.js";
 
-const controller = new AbortController();
+const argv = process.argv.slice(2);
+if (shouldRespawn(argv, process.env, process.platform)) process.exitCode = await respawn();
+else await runHere();
 
-/** The first Ctrl-C stops the work in good order, a second one at once. Files are written whole or not at all. */
-process.on("SIGINT", () => {
-  if (controller.signal.aborted) process.exit(130);
-  controller.abort();
-});
+async function runHere(): Promise<void> {
+  const controller = new AbortController();
 
-/** `sextant … | head` closes the pipe early, which is no failure. */
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  /** The first Ctrl-C stops the work in good order, a second one at once. Files are written whole or not at all. */
+  process.on("SIGINT", () => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort();
+  });
 
-const { stdout: out, stderr: err, env } = process;
-process.exitCode = await runCli(process.argv.slice(2), { out, err, env, signal: controller.signal });
-if (controller.signal.aborted) process.exit();
+  /** `sextant … | head` closes the pipe early, which is no failure. */
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+  const { stdout: out, stderr: err, env } = process;
+  process.exitCode = await runCli(argv, { out, err, env, signal: controller.signal });
+  if (controller.signal.aborted) process.exit();
+}

@@ -5,12 +5,13 @@ import { bytesText, counted, indexRanges, magnitude } from "./wording.js";
 
 /** The report of `sextant model`. */
 export function describeModel(facts: ModelFacts & { readonly model: string }, columns: number): string {
-  const { model, family, parameters, dtypes, bytes, context, dModel, vocab, layers, points, tokenizer, notUnderstood } = facts;
+  const { model, family, parameters, dtypes, bytes, memory, context, dModel, vocab, layers, points, tokenizer, notUnderstood } = facts;
   const dtypeText = Object.keys(dtypes).join(", ");
   const rows = [
     ["model", model],
     ["family", family],
     ["size", `${magnitude(parameters)} parameters, ${dtypeText}, ${bytesText(bytes)}`],
+    ["memory", memoryText(memory, layers.length)],
     ["shape", `${counted(layers.length, "layer")}, d_model ${dModel}, vocabulary ${vocab}`],
     ["context", context ? `${context.length} positions${context.hard ? ", no more" : ", more with --beyond-context"}` : "no limit stated"],
     ["tokenizer", "error" in tokenizer ? `none: ${tokenizer.error}` : tokenizerText(tokenizer)],
@@ -22,6 +23,17 @@ export function describeModel(facts: ModelFacts & { readonly model: string }, co
   const width = Math.max(...rows.map(([name]) => name!.length));
   const lines = rows.map(([name, text]) => `${name!.padEnd(width)}  ${text}`);
   return [...lines, "", pointTable(points, layers.length, columns), "", ...absences(points)].join("\n");
+}
+
+function memoryText({ resident, least, readPerPass, residence, limit }: ModelFacts["memory"], depth: number): string {
+  const whole = `${bytesText(resident)} for the weights as float32`;
+  if (limit === undefined) {
+    const streamed = residence && `${bytesText(least)} at least, block by block, reading ${bytesText(readPerPass)} a pass`;
+    return streamed ? `${whole}, or ${streamed}` : whole;
+  }
+  if (resident <= limit) return `${whole}, which ${bytesText(limit)} holds`;
+  if (!residence) return `${whole}; ${bytesText(limit)} is too little, ${bytesText(least)} would do, block by block`;
+  return `${whole}; in ${bytesText(limit)}, ${residence.blocks} of ${counted(depth, "block")} stay and ${bytesText(readPerPass)} are read a pass`;
 }
 
 function tokenizerText(tokenizer: Exclude<ModelFacts["tokenizer"], { error: string }>): string {

@@ -72,9 +72,13 @@ export const PICTURE_OPTIONS = {
   png: { type: "text", placeholder: "FILE", meaning: "also write the map as PNG" },
 } as const satisfies OptionTable;
 
-/** How much memory to work in. */
+/** How much memory to work in, beside the model's weights. */
 export const MEMORY_OPTIONS = {
-  memory: { type: "number", placeholder: "MIB", meaning: "work in so much memory; less of it makes more and smaller parts" },
+  "work-memory": {
+    type: "text",
+    placeholder: "SIZE",
+    meaning: "work in so much memory, such as 256MiB, beside the weights; less of it makes more and smaller parts",
+  },
 } as const satisfies OptionTable;
 
 /** Work that can be interrupted. */

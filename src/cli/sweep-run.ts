@@ -5,8 +5,8 @@ import { makeGrid, type Grid } from "../analyses/sweeps/grid.js";
 import type { ModelSpec } from "../models/spec.js";
 import type { SweepForecast, SweepPart, SweepRequest, SweepResult, SweptMetric } from "../runtime/sweep/request.js";
 import type { Call } from "./command.js";
-import type { Opened } from "./inputs.js";
-import { usage } from "./parse.js";
+import type { Opened, RUN_OPTIONS } from "./inputs.js";
+import { parseSize } from "./size.js";
 import { cellsWithEdges } from "./sweep-edges.js";
 import type { MEMORY_OPTIONS, STATE_OPTIONS } from "./sweep-options.js";
 import { openState, type SweepState } from "./sweep-state.js";
@@ -24,7 +24,11 @@ export interface Found {
   readonly cost: SweepResult["cost"];
 }
 
-type RunCall = Call<typeof MEMORY_OPTIONS & typeof STATE_OPTIONS>;
+type RunCall = Call<MemoryOptions & typeof STATE_OPTIONS>;
+type MemoryOptions = typeof MEMORY_OPTIONS & Pick<typeof RUN_OPTIONS, "memory">;
+
+/** What a sweep works in unless told: that much, and no more than a share of what the model may take, which leaves 0.3 beside weights. */
+const [MOST_WORK, WORK_SHARE] = [2 ** 30, 0.25];
 
 /** Sweeps a grid, having said what that will cost. */
 export async function runGrid(call: RunCall, { model, folder }: Opened, request: GridSweepRequest): Promise<Found> {
@@ -54,11 +58,11 @@ function cellsOf(spec: ModelSpec, grid: Grid, { operation, pairs, at }: GridSwee
   return cellsWithEdges(spec, grid, { pairs, ...(at !== undefined && { at }) });
 }
 
-/** The memory that `--memory` allows, as options of a sweep. */
-export function memoryOf({ options }: Pick<Call<typeof MEMORY_OPTIONS>, "options">): { memoryBudget?: number } {
-  if (options.memory === undefined) return {};
-  if (!(options.memory > 0)) throw usage(`--memory must be more than 0 MiB, got ${options.memory}`);
-  return { memoryBudget: Math.ceil(options.memory * 2 ** 20) };
+/** The memory that `--work-memory` allows, or a share of `--memory`, as options of a sweep. */
+export function memoryOf({ options }: Pick<Call<MemoryOptions>, "options">): { memoryBudget?: number } {
+  const { memory, "work-memory": work } = options;
+  if (work !== undefined) return { memoryBudget: parseSize("work-memory", work) };
+  return memory === undefined ? {} : { memoryBudget: Math.min(MOST_WORK, WORK_SHARE * parseSize("memory", memory)) };
 }
 
 /** Options that take up the parts of a state, and keep those that follow. */

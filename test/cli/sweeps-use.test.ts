@@ -117,7 +117,7 @@ describe("pairs from a file", () => {
 });
 
 describe("--state", () => {
-  const argv = ["patch", ...PAIR, "--point", "z", "--by", "pos,head", "--memory", "0.05"];
+  const argv = ["patch", ...PAIR, "--point", "z", "--by", "pos,head", "--work-memory", "51KiB"];
 
   test("is gone on with after an interruption, and gives what an uninterrupted run gives", async () => {
     const path = join(folder, "patch.journal");
@@ -233,7 +233,10 @@ describe("wrong use", () => {
   });
 
   test("of memory is said, too", async () => {
-    const { code, err } = await sextant(["patch", ...PAIR, "--point", "z", "--memory", "0"]);
-    expect([code, err.split("\n")[0]]).toEqual([2, "sextant patch: --memory must be more than 0 MiB, got 0"]);
+    const { code, err } = await sextant(["patch", ...PAIR, "--point", "z", "--work-memory", "0MiB"]);
+    expect([code, err.split("\n")[0]]).toEqual([
+      2,
+      'sextant patch: --work-memory must be a size above 0 with its unit, such as 2GiB or 500MB, got "0MiB"',
+    ]);
   });
 });

@@ -86,6 +86,8 @@ describe("help", () => {
         --recompute                  run everything again at each step instead of using the key/value cache
         --device DEVICE              where it computes; \`sextant devices\` says what there is (default cpu)
         --threads N                  threads of the matrix products; by default all cores
+        --memory SIZE                take no more memory than that, such as 2GiB; a model that needs more is read
+                                     anew in each pass, but for the blocks that fit
         --beyond-context             allow more positions than the model was made for
         --json                       print one JSON document and nothing else
         --color WHEN                 colours: always, never, or on a terminal (default auto)

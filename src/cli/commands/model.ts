@@ -4,10 +4,12 @@ import type { Checkpoint } from "../../formats/safetensors.js";
 import { absenceInLayer, absenceInModel } from "../../models/presence.js";
 import { POINT_NAMES, pointRow, type PointName } from "../../models/points.js";
 import type { LayerSpec, MlpSpec, ModelSpec } from "../../models/spec.js";
+import type { MemoryForecast } from "../../runtime/residence.js";
 import { defineCommand } from "../command.js";
 import { MODEL_ARGUMENT } from "../inputs.js";
 import { modelFolder } from "../model-folder.js";
 import { describeModel } from "../model-text.js";
+import { parseSize } from "../size.js";
 
 /** What `sextant model` reports; the JSON document is this. */
 export interface ModelFacts {
@@ -17,6 +19,8 @@ export interface ModelFacts {
   readonly dtypes: Readonly<Record<string, number>>;
   /** Of the weights in the checkpoint; of a GGUF file, of what is made from it. */
   readonly bytes: number;
+  /** What the weights take, resident and streamed, with `--memory` or with the least that will do. */
+  readonly memory: MemoryForecast & { readonly limit?: number };
   readonly context?: { readonly length: number; readonly hard: boolean };
   readonly dModel: number;
   readonly vocab: number;
@@ -66,20 +70,27 @@ export const modelCommand = defineCommand({
   name: "model",
   summary: "Shows what a model is made of and which points it has.",
   arguments: [MODEL_ARGUMENT],
-  options: {},
-  examples: ["model models/induction", "model MODEL --json"],
+  options: {
+    memory: { type: "text", placeholder: "SIZE", meaning: "say what of the model would stay in so much memory, such as 2GiB" },
+  },
+  examples: ["model models/induction", "model MODEL --memory 2GiB", "model MODEL --json"],
   async run(call) {
     const named = call.arguments[0]!;
     const [{ readSpec }, folder] = await Promise.all([import("../../runtime/load.js"), modelFolder(call, named)]);
     const { spec, checkpoint } = readSpec(folder);
     checkpoint.close();
-    const facts = { model: named, ...(await factsOf(spec, checkpoint)), tokenizer: await tokenizerFacts(folder) };
+    const { memory } = call.options;
+    const limit = memory === undefined ? undefined : parseSize("memory", memory);
+    const facts = { model: named, ...(await factsOf(spec, checkpoint, limit)), tokenizer: await tokenizerFacts(folder) };
     return { json: facts, text: describeModel(facts, call.columns) };
   },
 });
 
-async function factsOf(spec: ModelSpec, { tensors }: Checkpoint): Promise<Omit<ModelFacts, "tokenizer">> {
-  const { weightBytes } = await import("../../runtime/forecast.js");
+async function factsOf(spec: ModelSpec, { tensors }: Checkpoint, limit?: number): Promise<Omit<ModelFacts, "tokenizer">> {
+  const [{ weightBytes }, { forecastMemory }] = await Promise.all([
+    import("../../runtime/forecast.js"),
+    import("../../runtime/residence.js"),
+  ]);
   const stored = [...tensors.values()];
   const dtypes: Record<string, number> = {};
   for (const { dtype, storedAs = dtype } of stored) dtypes[storedAs] = (dtypes[storedAs] ?? 0) + 1;
@@ -88,6 +99,7 @@ async function factsOf(spec: ModelSpec, { tensors }: Checkpoint): Promise<Omit<M
     parameters: weightBytes(spec) / Float32Array.BYTES_PER_ELEMENT,
     dtypes,
     bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
+    memory: { ...forecastMemory(spec, tensors, limit), ...(limit !== undefined && { limit }) },
     ...(spec.context && { context: spec.context }),
     dModel: spec.dModel,
     vocab: spec.vocab,

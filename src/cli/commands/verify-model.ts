@@ -13,6 +13,7 @@ export const verifyModelCommand = defineCommand({
     golden: { type: "text", placeholder: "DIR", meaning: "a folder with golden.json and golden.safetensors, computed by transformers" },
     device: RUN_OPTIONS.device,
     threads: RUN_OPTIONS.threads,
+    memory: RUN_OPTIONS.memory,
   },
   examples: ["verify-model models/induction", "verify-model MODEL --golden goldens/MODEL --json"],
   async run(call) {
