@@ -25,8 +25,8 @@ const WORKS: readonly Work[] = [
   { name: "forward, 1 × 8 tokens", run: (model) => model.forward({ tokens: tokens(1, 8) }) },
   { name: "forward, 8 × 64 tokens", run: (model) => model.forward({ tokens: tokens(8, 64) }) },
   {
-    name: "generation, 8 rows of 8 tokens, 8 new",
-    run: (model) => model.generate({ tokens: tokens(8, 8), maxNew: 8, stopTokens: [], logits: true }),
+    name: "generation, 4 rows of 8 tokens, 6 new",
+    run: (model) => model.generate({ tokens: tokens(4, 8), maxNew: 6, stopTokens: [], logits: true }),
   },
 ];
 
