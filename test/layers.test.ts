@@ -36,7 +36,6 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["@resvg/resvg-js",         /^charts\/png\.ts$/],
   ["@huggingface/hub",        /^formats\/hub\/listing\.ts$/],
   ["node:fs",                 /^(formats|store)\//],
-  ["node:child_process",      /^cli\/frugal-process\.ts$/],
   ["node:zlib",               /^formats\//],
   ["node:crypto",             /^(formats|store)\//],
   ["node:module",             /^(charts\/png|runtime\/provider-files)\.ts$/],
@@ -44,7 +43,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:os",                 /^(formats\/hub\/|runtime\/|studies\/made-on)/],
   ["node:process",            /^(formats\/hub\/|runtime\/(gguf-model|provider-files|worker\/open-worker)\.ts$|studies\/made-on\.ts$)/],
   ["node:url",                /^(cli\/|studies\/made-on)/],
-  ["node:child_process",      /^cli\/commands\/devices\.ts$/],
+  ["node:child_process",      /^cli\/(frugal-process|commands\/devices)\.ts$/],
   ["node:util",               /^cli\//],
   ["node:worker_threads",     /^runtime\/worker\/(main|open-worker)\.ts$/],
 ];
