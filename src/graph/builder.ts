@@ -34,7 +34,7 @@ export class GraphBuilder {
     if (known) return known;
     const weight = this.#weights.get(id);
     const stored = weight ?? must(this.#constants.get(id), `the value ${id}`);
-    const dtype = "dtype" in stored ? stored.dtype : stored.holds === "bytes" ? "uint8" : "float32";
+    const dtype = "dtype" in stored ? stored.dtype : isBytes(stored) ? "uint8" : "float32";
     return { id, axes: stored.shape.map((length, axis) => (length === 1 ? "one" : `axis_${axis}`)), dtype };
   }
 
@@ -71,7 +71,7 @@ export class GraphBuilder {
   weight<const A extends Axes>(weight: Weight, axes: A): Value<A> {
     const id = `${weight.name}+${weight.offset ?? 0}:${weight.shape.join("x")}`;
     this.#weights.set(id, weight);
-    return { id, axes, dtype: weight.holds === "bytes" ? "uint8" : "float32" };
+    return { id, axes, dtype: isBytes(weight) ? "uint8" : "float32" };
   }
 
   /** A small tensor written into the graph; equal ones are one. */
@@ -171,6 +171,10 @@ export class GraphBuilder {
     this.#values.set(id, value);
     return value;
   }
+}
+
+function isBytes({ holds = "floats" }: Weight): boolean {
+  return holds !== "floats";
 }
 
 /** Optional inputs left out at the end are not mentioned: ONNX Runtime's LayerNormalization crashes on an empty bias. */

@@ -58,6 +58,7 @@ export type OpName =
   | "Gemm"
   | "LayerNormalization"
   | "MatMul"
+  | "MatMulNBits"
   | "Min"
   | "Mul"
   | "NonZero"
@@ -90,8 +91,8 @@ export interface Weight {
   readonly name: string;
   readonly shape: readonly number[];
   readonly offset?: number;
-  /** What is stored: floats of any width, or bytes that the graph itself decodes. Default floats. */
-  readonly holds?: "floats" | "bytes";
+  /** What is stored: floats of any width, bytes that the graph itself decodes, or bytes that it multiplies as they are. Default floats. */
+  readonly holds?: "floats" | "bytes" | "packed";
 }
 
 /** A small tensor written into the graph itself. */

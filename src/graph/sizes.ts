@@ -94,6 +94,7 @@ const READERS: Partial<Record<OpName, Reader>> = {
   Gemm: product,
   MatMul: product,
   FusedMatMul: product,
+  MatMulNBits: (asked) => (asked.axis === 1 ? (asked.node.attributes["N"] as number) : ofInput(asked, 0, 0)),
   ReduceMean: reduced,
   ReduceSum: reduced,
   Transpose: (asked) => ofInput(asked, 0, (asked.node.attributes["perm"] as readonly number[])[asked.axis]!),

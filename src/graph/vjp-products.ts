@@ -2,6 +2,7 @@
  * @file Gradients of matrix products. With y = α A B (either side transposed or not) they are products again: of the gradient
  * with the other factor, in the order and transposition that leave the factor's own shape.
  */
+import { widenedBlocks } from "./blocks.js";
 import type { GraphBuilder } from "./builder.js";
 import type { Axes, Node, OpName, Value } from "./graph.js";
 import { fitted } from "./vjp-shapes.js";
@@ -61,8 +62,24 @@ function productOf({ attributes }: Node): { transA: boolean; transB: boolean; al
   };
 }
 
-export const PRODUCTS: { readonly [K in OpName & ("FusedMatMul" | "Gemm" | "MatMul")]: Rule } = {
+/** The blocks are constants: only what they are multiplied with, and the bias, has a gradient. The rounding of the values counts as none. */
+const blockRule: Rule = ({ g, node, inputs: [x, packed, scales, , , bias], grads: [dy] }) => {
+  const { K, N, bits, block_size: size } = node.attributes as Record<string, number>;
+  const blocks = { packed: packed!, scales: scales!, bits: bits === 4 ? 4 : 8, size: size!, in: K!, out: N! } as const;
+  const floats = (): Value => widenedBlocks(g, blocks, ["out", "in"]);
+  return [
+    () => gemm(g, dy!, floats(), { axes: x!.axes }),
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    bias && (() => fitted(g, dy!, bias)),
+  ];
+};
+
+export const PRODUCTS: { readonly [K in OpName & ("FusedMatMul" | "Gemm" | "MatMul" | "MatMulNBits")]: Rule } = {
   FusedMatMul: productRule(fused),
   MatMul: productRule(fused),
   Gemm: productRule(gemm),
+  MatMulNBits: blockRule,
 };

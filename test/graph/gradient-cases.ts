@@ -74,6 +74,27 @@ function product({ name, a, b, attributes = {}, bias }: ProductCase): OpCase {
   };
 }
 
+/** A product with blocks: rows of `input` numbers, which need not fill their last block. */
+function blocks(bits: 4 | 8, size: 16 | 32, input: number): OpCase {
+  const [out, perRow] = [3, Math.ceil(input / size)];
+  return {
+    title: `${bits} bits, blocks of ${size}, ${input} inputs`,
+    floats: { x: [2, input] },
+    make: (g, { x }) => {
+      const bytes = (size * bits) / 8;
+      const shape = [out, perRow, bytes];
+      const packed = Array.from({ length: out * perRow * bytes }, (_, i) => (i * 37 + 11) % 256);
+      const scales = Array.from({ length: out * perRow }, (_, i) => (i % 2 ? -0.01 : 0.02) * (i + 1));
+      const matrix = {
+        packed: g.constant(packed, ["out", "block", "byte"], { dtype: "uint8", shape }),
+        scales: g.constant(scales, ["out", "block"], { shape: [out, perRow] }),
+      };
+      const row = x as Value<readonly ["m", "k"]>;
+      return [op.blockGemm(g, row, { ...matrix, bits, size, in: input, out, axis: "out" })];
+    },
+  };
+}
+
 /** Products of 3 × 4 with 4 × 5 whose factors are stored in all four ways. */
 const TRANSPOSED = [0, 1].flatMap((transA) => [0, 1].map((transB) => ({ transA, transB })));
 const stored = (rows: number, columns: number, isTransposed: number): Shape => (isTransposed === 1 ? [columns, rows] : [rows, columns]);
@@ -196,6 +217,7 @@ export const OP_CASES: { readonly [K in OpName]: readonly OpCase[] } = {
       }),
     ),
   ),
+  MatMulNBits: [blocks(4, 32, 32), blocks(4, 16, 40), blocks(8, 32, 9), blocks(8, 16, 33)],
   Gemm: TRANSPOSED.flatMap(({ transA, transB }) =>
     [undefined, [5], [1, 5], [3, 1], [3, 5]].map((bias) =>
       product({

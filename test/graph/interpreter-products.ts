@@ -1,7 +1,7 @@
 /** @file Matrix products in float64. Leading axes are broadcast, the last two are multiplied. */
 import { sizeOf, stridesOf } from "../../src/base/tensor.js";
 import type { OpName } from "../../src/graph/graph.js";
-import { float, input, knowsOnly, whole, type Attributes, type Kernel } from "./kernel.js";
+import { float, input, knowsOnly, whole, type Attributes, type Inputs, type Kernel } from "./kernel.js";
 import { broadcastShape, broadcastStrides, combine, eachIndex, ndArray, offsetOf, type NdArray } from "./nd-array.js";
 
 interface Form {
@@ -58,7 +58,27 @@ function formOf(attributes: Attributes): Form {
   };
 }
 
-export const PRODUCTS: { readonly [K in OpName & ("FusedMatMul" | "Gemm" | "MatMul")]: Kernel } = {
+/** `[n, k]` out of `[n, block, byte]` and a scale each block; the float values that it multiplies are not rounded here. */
+function fromBlocks(inputs: Inputs, attributes: Attributes): NdArray {
+  knowsOnly(attributes, "K", "N", "bits", "block_size", "accuracy_level");
+  const [packed, scales] = [input(inputs, 1), input(inputs, 2)];
+  const [k, n, bits, size] = ["K", "N", "bits", "block_size"].map((name) => whole(attributes, name)) as [number, number, number, number];
+  const [, blocks = 0, bytes = 0] = packed.shape;
+  if (blocks !== Math.ceil(k / size) || bytes * 8 !== size * bits) throw new Error("the blocks are not those of the attributes");
+  const out = ndArray([n, k]);
+  for (let row = 0; row < n; row++) {
+    for (let column = 0; column < k; column++) {
+      const block = row * blocks + Math.floor(column / size);
+      const place = ((column % size) * bits) / 8;
+      const byte = packed.data[block * bytes + Math.floor(place)]!;
+      const q = bits === 8 ? byte : Number.isInteger(place) ? byte % 16 : Math.floor(byte / 16);
+      out.data[row * k + column] = (q - 2 ** (bits - 1)) * scales.data[block]!;
+    }
+  }
+  return out;
+}
+
+export const PRODUCTS: { readonly [K in OpName & ("FusedMatMul" | "Gemm" | "MatMul" | "MatMulNBits")]: Kernel } = {
   MatMul: (inputs, attributes) => {
     knowsOnly(attributes);
     return [product(input(inputs, 0), input(inputs, 1), { transA: false, transB: false, alpha: 1 })];
@@ -68,6 +88,11 @@ export const PRODUCTS: { readonly [K in OpName & ("FusedMatMul" | "Gemm" | "MatM
     if (inputs.some((value, place) => place < 2 && value?.shape.length !== 2)) throw new Error("Gemm multiplies matrices");
     const made = product(input(inputs, 0), input(inputs, 1), formOf(attributes));
     const bias = inputs[2];
+    return [bias ? combine(made, bias, (x, b) => x + b) : made];
+  },
+  MatMulNBits: (inputs, attributes) => {
+    const made = product(input(inputs, 0), fromBlocks(inputs, attributes), { transA: false, transB: true, alpha: 1 });
+    const bias = inputs[5];
     return [bias ? combine(made, bias, (x, b) => x + b) : made];
   },
 };
