@@ -67,3 +67,11 @@ export function widenQ8_0(bytes: Uint8Array, out: Float32Array): void {
     for (let j = 0; j < 32; j++) out[to + j] = d * signed[at + 2 + j]!;
   }
 }
+
+/** Writes the scale of each block over `out`, which begins each of its `bytes` bytes. */
+export const leadingScales =
+  (bytes: number) =>
+  (blocks: Uint8Array, out: Float32Array): void => {
+    const half = halfValues();
+    for (let i = 0; i < out.length; i++) out[i] = half[bits16(blocks, i * bytes)]!;
+  };

@@ -18,13 +18,24 @@ export function widenIQ4_XS(bytes: Uint8Array, out: Float32Array): void {
   const half = halfValues();
   for (let at = 0, to = 0; to < out.length; at += 136, to += 256) {
     const d = half[bits16(bytes, at)]!;
-    const high = bits16(bytes, at + 2);
     for (let group = 0; group < 8; group++) {
-      const low = (bytes[at + 4 + (group >> 1)]! >> (4 * (group & 1))) & 15;
-      const scale = Math.fround(d * ((low | (((high >> (2 * group)) & 3) << 4)) - 32));
+      const scale = Math.fround(d * sixBits(bytes, at + 2, group));
       widenPairs(bytes, at + 8 + group * 16, out.subarray(to + group * 32, to + group * 32 + 32), scale);
     }
   }
+}
+
+/** The scales of IQ4_XS, one for 32 weights. */
+export function scalesIQ4_XS(bytes: Uint8Array, out: Float32Array): void {
+  const half = halfValues();
+  for (let i = 0, at = 0; i < out.length; i += 8, at += 136)
+    for (let group = 0; group < 8; group++) out[i + group] = half[bits16(bytes, at)]! * sixBits(bytes, at + 2, group);
+}
+
+/** Scale `group` of 8, minus 32: two bits of two bytes, above four of those behind. */
+function sixBits(bytes: Uint8Array, at: number, group: number): number {
+  const low = (bytes[at + 2 + (group >> 1)]! >> (4 * (group & 1))) & 15;
+  return (low | (((bits16(bytes, at) >> (2 * group)) & 3) << 4)) - 32;
 }
 
 function widenPairs(bytes: Uint8Array, at: number, out: Float32Array, scale: number): void {
@@ -44,7 +55,7 @@ export function widenIQ2_XXS(bytes: Uint8Array, out: Float32Array): void {
     for (let group = 0; group < 8; group++) {
       const from = at + 2 + group * 8;
       const packed = bits32(bytes, from + 4);
-      const scale = Math.fround(d * (0.5 + (packed >>> 28))) * 0.25;
+      const scale = scaleOfEights(d, packed);
       for (let part = 0; part < 4; part++) {
         const index = bytes[from + part]! * 8;
         const signs = withParity((packed >>> (7 * part)) & 127);
@@ -55,6 +66,17 @@ export function widenIQ2_XXS(bytes: Uint8Array, out: Float32Array): void {
       }
     }
   }
+}
+
+/** The scales of IQ2_XXS, one for 32 weights. */
+export function scalesIQ2_XXS(bytes: Uint8Array, out: Float32Array): void {
+  const half = halfValues();
+  for (let i = 0, at = 0; i < out.length; i += 8, at += 66)
+    for (let group = 0; group < 8; group++) out[i + group] = scaleOfEights(half[bits16(bytes, at)]!, bits32(bytes, at + 6 + group * 8));
+}
+
+function scaleOfEights(d: number, packed: number): number {
+  return Math.fround(d * (0.5 + (packed >>> 28))) * 0.25;
 }
 
 /** Seven signs, and the eighth that makes the number of minus signs even. */

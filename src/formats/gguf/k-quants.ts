@@ -28,9 +28,7 @@ export function widenQ3_K(bytes: Uint8Array, out: Float32Array): void {
   for (let at = 0, to = 0; to < out.length; at += 110, to += 256) {
     const d = half[bits16(bytes, at + 108)]!;
     for (let group = 0; group < 16; group++) {
-      const low = (bytes[at + 96 + (group & 7)]! >> (group < 8 ? 0 : 4)) & 15;
-      const high = (bytes[at + 104 + (group & 3)]! >> (2 * (group >> 2))) & 3;
-      const scale = Math.fround(d * ((low | (high << 4)) - 32));
+      const scale = Math.fround(d * sixBits(bytes, at + 96, group));
       const { from, shift } = twoBits(group);
       for (let j = 0; j < 16; j++) {
         const isSet = (bytes[at + (group & 1) * 16 + j]! >> (group >> 1)) & 1;
@@ -39,6 +37,20 @@ export function widenQ3_K(bytes: Uint8Array, out: Float32Array): void {
       }
     }
   }
+}
+
+/** The scales of Q3_K, one for 16 weights. */
+export function scalesQ3_K(bytes: Uint8Array, out: Float32Array): void {
+  const half = halfValues();
+  for (let i = 0, at = 0; i < out.length; i += 16, at += 110)
+    for (let group = 0; group < 16; group++) out[i + group] = half[bits16(bytes, at + 108)]! * sixBits(bytes, at + 96, group);
+}
+
+/** Scale `group` of 16, minus 32: four bits of eight bytes, upper and lower, and two of four more. */
+function sixBits(bytes: Uint8Array, at: number, group: number): number {
+  const low = (bytes[at + (group & 7)]! >> (group < 8 ? 0 : 4)) & 15;
+  const high = (bytes[at + 8 + (group & 3)]! >> (2 * (group >> 2))) & 3;
+  return (low | (high << 4)) - 32;
 }
 
 /** 4 bits. 144 bytes: d, dmin, 12 bytes of scales and minima, 128 bytes of q. */
@@ -95,6 +107,14 @@ export function widenQ6_K(bytes: Uint8Array, out: Float32Array): void {
       }
     }
   }
+}
+
+/** The scales of Q6_K, one for 16 weights. */
+export function scalesQ6_K(bytes: Uint8Array, out: Float32Array): void {
+  const half = halfValues();
+  const signed = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let i = 0, at = 0; i < out.length; i += 16, at += 210)
+    for (let group = 0; group < 16; group++) out[i + group] = half[bits16(bytes, at + 208)]! * signed[at + 192 + group]!;
 }
 
 /** Where the two bits of the 16 weights of a group lie: the first byte, and the place inside each. */

@@ -1,11 +1,12 @@
 /** @file The weights of a GGUF file as float32, in pieces, in the order in which safetensors checkpoints have them. */
 import { closeSync } from "node:fs";
-import { SextantError } from "../../base/errors.js";
+import { must, SextantError } from "../../base/errors.js";
 import { sizeOf } from "../../base/tensor.js";
 import { openFile, readRange } from "../files.js";
 import { quote } from "../json.js";
+import type { RowPiece } from "../quantise.js";
 import type { GgufHeader, GgufTensor } from "./header.js";
-import { GGUF_TYPES, widenBlocks } from "./block-types.js";
+import { exactForm, GGUF_TYPES, widenBlocks, type GgufType } from "./block-types.js";
 
 /** What llama.cpp's converter did to a tensor, to be undone. */
 export type GgufChange =
@@ -46,6 +47,35 @@ export class GgufWeights {
     return out;
   }
 
+  /**
+   * The rows of a matrix, output by output as files have them, reordered where they were; with the scales that make whole numbers of them where `exact` is asked for, which the
+   * type must allow.
+   */
+  *rowPieces(name: string, change: GgufChange, { exact }: { readonly exact: boolean }): Generator<RowPiece> {
+    const { shape, type } = this.tensor(name);
+    const [rows = 0, width = 1] = shape;
+    const perHead = change.kind === "heads" ? rowsOfHead(name, rows, change.heads) : undefined;
+    const step = perHead ?? Math.max(1, Math.floor(PIECE / width));
+    for (let row = 0; row < rows; row += step) {
+      const [first, count] = [row * width, Math.min(step, rows - row) * width];
+      const values = this.floats(name, first, count);
+      const scales = exact ? this.#scales(name, type, { first, count }) : undefined;
+      if (perHead === undefined) yield { values, ...(scales && { scales }) };
+      else {
+        const ordered = (some: Float32Array): Float32Array => inHalves(some, { perHead, width: some.length / perHead });
+        yield { values: ordered(values), ...(scales && { scales: ordered(scales) }) };
+      }
+    }
+  }
+
+  #scales(name: string, type: GgufType, { first, count }: { first: number; count: number }): Float32Array {
+    const { block, bytes } = GGUF_TYPES[type];
+    const form = must(exactForm(type), `exact blocks of ${type}`);
+    const out = new Float32Array(count / form.block);
+    form.scales(this.#bytes(name, (first / block) * bytes, (count / block) * bytes), out);
+    return out;
+  }
+
   /** The stored bytes, in pieces. */
   *storedPieces(name: string): Generator<Uint8Array> {
     const { bytes } = this.tensor(name);
@@ -76,9 +106,7 @@ export class GgufWeights {
   *#headsInHalves(name: string, heads: number): Generator<Float32Array> {
     const { shape } = this.tensor(name);
     const [rows = 0, width = 1] = shape;
-    const perHead = rows / heads;
-    if (!Number.isInteger(perHead) || perHead % 2 !== 0)
-      throw new SextantError("weights", `tensor ${quote(name)} has ${rows} rows, which are not ${heads} heads of an even size`);
+    const perHead = rowsOfHead(name, rows, heads);
     if (shape.length === 1) return yield inHalves(this.floats(name), { perHead, width: 1 });
     for (let head = 0; head < heads; head++) {
       const size = perHead * width;
@@ -89,6 +117,12 @@ export class GgufWeights {
   #bytes(name: string, from: number, length: number): Uint8Array {
     return readRange(this.#descriptor, this.#header.file, this.tensor(name).offset + from, length);
   }
+}
+
+function rowsOfHead(name: string, rows: number, heads: number): number {
+  const perHead = rows / heads;
+  if (Number.isInteger(perHead) && perHead % 2 === 0) return perHead;
+  throw new SextantError("weights", `tensor ${quote(name)} has ${rows} rows, which are not ${heads} heads of an even size`);
 }
 
 /** Of each `perHead` rows, the even ones before the odd ones. */
