@@ -43,7 +43,9 @@ export type {
 } from "./runtime/sweep/request.js";
 export type { GradientRequest, GradientResult, Metric, Seed, Term } from "./runtime/gradient/request.js";
 export { METRIC_NAMES } from "./runtime/sweep/metrics.js";
+export { compareModels, type CompareOptions, type ModelComparison } from "./runtime/compare-models.js";
 export { verifyModel, type VerifyOptions, type VerifyReport } from "./runtime/verify.js";
+export type { WeightForm } from "./runtime/weight-forms.js";
 export type { Check } from "./runtime/verify/check.js";
 export { readGolden, type Golden } from "./runtime/golden-file.js";
 

@@ -41,7 +41,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:module",             /^(charts\/png|runtime\/provider-files)\.ts$/],
   ["node:path",               /^(formats|runtime|store|studies|cli)\//],
   ["node:os",                 /^(formats\/hub\/|runtime\/|studies\/made-on)/],
-  ["node:process",            /^(formats\/hub\/|runtime\/(gguf-model|provider-files|worker\/open-worker)\.ts$|studies\/made-on\.ts$)/],
+  ["node:process",            /^(formats\/hub\/|runtime\/(cache-folder|provider-files|worker\/open-worker)\.ts$|studies\/made-on\.ts$)/],
   ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:child_process",      /^cli\/(frugal-process|commands\/devices)\.ts$/],
   ["node:util",               /^cli\//],

@@ -16,9 +16,9 @@ export interface PrepareStep {
   readonly total: number;
 }
 
-/** What some files of a checkpoint say; `prepare` makes those that are not there before they are needed, step by step. */
+/** What some files of a checkpoint say; `prepare` makes those with some of its tensors that are not there before they are needed, step by step. */
 export interface CheckpointPart extends Pick<SafetensorsHeader, "tensors" | "metadata"> {
-  readonly prepare?: () => Iterable<PrepareStep>;
+  readonly prepare?: (names: readonly string[]) => Iterable<PrepareStep>;
 }
 
 /** A run of bytes in a file. */
@@ -40,33 +40,47 @@ export interface FileRanges {
   close(): void;
 }
 
-/** The named tensors of one checkpoint, read range by range. Files are opened when first needed; `close` closes them. */
+/**
+ * The named tensors of one checkpoint, read range by range; of two parts that have a tensor of one name, the later counts. Files are opened when first needed; `close`
+ * closes them.
+ */
 export class Checkpoint {
   /** The path that was opened: a folder, or one file. */
   readonly folder: string;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
   readonly metadata: ReadonlyMap<string, string>;
   readonly #files: FileRanges;
-  #unprepared: readonly CheckpointPart[];
+  readonly #parts: readonly CheckpointPart[];
+  readonly #prepared = new Set<string>();
   #closed = false;
 
   constructor(folder: string, headers: readonly CheckpointPart[], files: FileRanges) {
     this.folder = folder;
     this.#files = files;
-    this.#unprepared = headers.filter((header) => header.prepare !== undefined);
+    this.#parts = headers.filter((header) => header.prepare !== undefined);
     this.tensors = new Map(headers.flatMap((header) => [...header.tensors]));
     this.metadata = new Map(headers.flatMap((header) => [...header.metadata]));
   }
 
-  /** Makes the files that are made only when they are needed: those of a GGUF file. Reading does so by itself; this is for who has other things to do meanwhile. */
-  *prepare(): Generator<PrepareStep> {
-    for (const header of this.#unprepared) yield* header.prepare?.() ?? [];
-    this.#unprepared = [];
+  /**
+   * Makes the files with these tensors (all by default) that are made only when they are needed: those of a GGUF file, and quantised weights. Reading does so by itself;
+   * this is for who has other things to do meanwhile.
+   */
+  *prepare(names: readonly string[] = [...this.tensors.keys()]): Generator<PrepareStep> {
+    if (this.#parts.length === 0) return;
+    const missing = names.filter((name) => !this.#prepared.has(name));
+    for (const part of this.#parts) {
+      const own = missing.filter((name) => this.tensors.has(name) && part.tensors.get(name) === this.tensors.get(name));
+      if (own.length === 0) continue;
+      yield* part.prepare?.(own) ?? [];
+      // A checkpoint may have several files, any other part has one.
+      for (const name of part instanceof Checkpoint ? own : part.tensors.keys()) this.#prepared.add(name);
+    }
   }
 
   /** Makes them at once. */
-  makeFiles(): void {
-    const steps = this.prepare();
+  makeFiles(names?: readonly string[]): void {
+    const steps = this.prepare(names);
     while (!steps.next().done);
   }
 
@@ -137,7 +151,7 @@ export class Checkpoint {
 
   #fill(stored: StoredTensor, from: number, out: Uint8Array): void {
     if (this.#closed) throw new SextantError("usage", `cannot read ${quote(stored.name)}: the checkpoint ${this.folder} is closed`);
-    if (this.#unprepared.length > 0) this.makeFiles();
+    this.makeFiles([stored.name]);
     this.#files.fill(stored.file, stored.offset + from, out);
   }
 }

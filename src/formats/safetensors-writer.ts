@@ -41,23 +41,24 @@ export function writeSafetensors(
 
 /** As `writeSafetensors`, for tensors that are not all in memory at once; names must differ. */
 export function writeStreamed(path: string, tensors: readonly StreamedTensor[], metadata: Readonly<Record<string, string>> = {}): void {
-  writeAtomic(path, streamedBytes(tensors, metadata));
+  writeAtomic(path, streamedBytes(inFileOrder(tensors), metadata));
 }
 
 /** A tensor of which only the place in a file matters. */
-type Described = Pick<StreamedTensor, "name" | "dtype" | "shape">;
+export type DescribedTensor = Pick<StreamedTensor, "name" | "dtype" | "shape">;
 
-/** Where each tensor's bytes begin in the file that `streamedBytes` gives, by name, and how many bytes that file has. */
-export function streamedLayout(tensors: readonly Described[]): { readonly offsets: ReadonlyMap<string, number>; readonly bytes: number } {
-  const entries = inOrder(tensors);
+/** Where each tensor's bytes begin in the file that `streamedBytes` gives, by name, and how many bytes that file has. `entries` are in the order of the file. */
+export function streamedLayout(entries: readonly DescribedTensor[]): {
+  readonly offsets: ReadonlyMap<string, number>;
+  readonly bytes: number;
+} {
   let at = 8 + headerBytes(entries, {}).length;
   const offsets = new Map(entries.map((entry) => [entry.name, (at += bytesOf(entry)) - bytesOf(entry)]));
   return { offsets, bytes: at };
 }
 
-/** The bytes of a file with the tensors, in pieces. */
-export function* streamedBytes(tensors: readonly StreamedTensor[], metadata: Readonly<Record<string, string>> = {}): Generator<Uint8Array> {
-  const entries = inOrder(tensors);
+/** The bytes of a file with the tensors in the order given, in pieces. */
+export function* streamedBytes(entries: readonly StreamedTensor[], metadata: Readonly<Record<string, string>> = {}): Generator<Uint8Array> {
   const header = headerBytes(entries, metadata);
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(header.length), true);
@@ -66,7 +67,8 @@ export function* streamedBytes(tensors: readonly StreamedTensor[], metadata: Rea
   for (const entry of entries) yield* counted(entry);
 }
 
-function inOrder<T extends Described>(tensors: readonly T[]): T[] {
+/** Wide dtypes first, so that each tensor is aligned to its element, then by name. */
+export function inFileOrder<T extends DescribedTensor>(tensors: readonly T[]): T[] {
   return tensors.toSorted((a, b) => DTYPES[b.dtype].bytes - DTYPES[a.dtype].bytes || compare(a.name, b.name));
 }
 
@@ -80,11 +82,11 @@ function* counted(entry: StreamedTensor): Generator<Uint8Array> {
   if (left !== 0) throw internal(`tensor ${quote(entry.name)} was given with ${-left} bytes more than its shape has`);
 }
 
-function bytesOf({ dtype, shape }: Described): number {
+function bytesOf({ dtype, shape }: DescribedTensor): number {
   return sizeOf(shape) * DTYPES[dtype].bytes;
 }
 
-function headerBytes(entries: readonly Described[], metadata: Readonly<Record<string, string>>): Uint8Array {
+function headerBytes(entries: readonly DescribedTensor[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const members: string[] = [];
   const notes = Object.entries(metadata).sort(([a], [b]) => compare(a, b));
   if (notes.length > 0)

@@ -43,13 +43,22 @@ export function checkWeight({ name, shape, stored, offset = 0 }: WeightRef, shap
   }
 }
 
-/** Every weight that a spec refers to; a tensor read in pieces appears once a piece. */
+/** Every weight of the checkpoint that a spec refers to; a tensor read in pieces appears once a piece. What is made of them by quantising is not among them. */
 export function weightsOf(spec: ModelSpec): WeightRef[] {
+  return refsIn(spec, (part) => ({ ...part, quantised: undefined }));
+}
+
+/** Every weight that the model computes with: of a quantised map its blocks and scales, and not what they were made from. */
+export function computedWeights(spec: ModelSpec): WeightRef[] {
+  return refsIn(spec, (part) => (part["quantised"] === undefined ? part : { ...part, weight: undefined }));
+}
+
+function refsIn(spec: ModelSpec, seen: (part: Readonly<Record<string, unknown>>) => object): WeightRef[] {
   const found: WeightRef[] = [];
   const visit = (value: unknown): void => {
     if (typeof value !== "object" || value === null) return;
     if (isWeightRef(value)) found.push(value);
-    else for (const part of Object.values(value)) visit(part);
+    else for (const part of Object.values(Array.isArray(value) ? value : seen({ ...value }))) visit(part);
   };
   visit(spec);
   return found;

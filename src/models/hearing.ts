@@ -7,7 +7,7 @@ import { must, refuse } from "../base/errors.js";
 import { GraphBuilder } from "../graph/builder.js";
 import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops.js";
-import { adapterMatrix, norm, vector } from "./parts/weights.js";
+import { adapterMatrix, norm, rowsByOutput, vector } from "./parts/weights.js";
 import type { AttentionSpec, LayerSpec, LinearSpec, ModelSpec } from "./spec.js";
 
 /** A head's inputs, in the order of a packed projection. */
@@ -49,9 +49,10 @@ function matrixOf(g: GraphBuilder, linear: LinearSpec): Value {
   return linear.adapter ? op.add(g, base, adapterMatrix(g, linear.adapter, ["in", "out"])) : base;
 }
 
-function storedMatrix(g: GraphBuilder, { weight, layout, in: input, out }: LinearSpec): Value {
+function storedMatrix(g: GraphBuilder, linear: LinearSpec): Value {
+  const { weight, layout, in: input, out, quantised } = linear;
+  if (quantised || layout === "out_in") return op.transpose(g, rowsByOutput(g, linear, ["out", "in"]), [1, 0], ["in", "out"]);
   if (layout === "in_out") return g.weight({ ...weight }, ["in", "out"]);
-  if (layout === "out_in") return op.transpose(g, g.weight({ ...weight }, ["out", "in"]), [1, 0], ["in", "out"]);
   const moved = op.transpose(g, g.weight({ ...weight }, ["head", "in", "d_head"]), [1, 0, 2], ["in", "head", "d_head"]);
   return op.reshape(g, moved, [input, out], ["in", "out"]);
 }

@@ -11,8 +11,8 @@ export interface WeightRef {
   readonly stored?: readonly number[];
   /** In elements; default 0. */
   readonly offset?: number;
-  /** Bytes that a graph decodes itself; default floats. */
-  readonly holds?: "floats" | "bytes";
+  /** Bytes that a graph decodes itself, or multiplies as they are; default floats. */
+  readonly holds?: "floats" | "bytes" | "packed";
 }
 
 /**
@@ -34,6 +34,17 @@ export interface AdapterRef {
 }
 
 /**
+ * A matrix once more, in whole numbers of 4 or 8 bits: `w = scale · (q − 2^(bits−1))`, one scale for each `block` of them along the input axis. `packed`
+ * `[out, blocks, bytes]`, at 4 bits the earlier number in the lower half of a byte; `scales` `[out, blocks]`.
+ */
+export interface QuantisedRef {
+  readonly bits: 4 | 8;
+  readonly block: 16 | 32;
+  readonly packed: WeightRef;
+  readonly scales: WeightRef;
+}
+
+/**
  * `y = x W (+ b) (+ adapter)`. `layout` says how W is stored: `out_in` (torch Linear), `in_out` (GPT-2's Conv1D), or `heads_in_out`
  * (`[head, in, d_head]`, TransformerLens).
  */
@@ -44,6 +55,8 @@ export interface LinearSpec {
   readonly in: number;
   readonly out: number;
   readonly adapter?: AdapterRef;
+  /** What is multiplied in place of `weight`. */
+  readonly quantised?: QuantisedRef;
 }
 
 /** `y = x Wᵀ (+ b)` with W `[out, in]` in four-bit floats. */

@@ -26,12 +26,13 @@ function rowsOf(linear: LinearSpec, from: number, count: number): LinearSpec {
     const rest = ref.shape.slice(1);
     return { ...ref, shape: [count, ...rest], stored: ref.stored ?? ref.shape, offset: (ref.offset ?? 0) + from * sizeOf(rest) };
   };
-  const { weight, bias, adapter } = linear;
+  const { weight, bias, adapter, quantised } = linear;
   return {
     ...linear,
     out: count,
     weight: rows(weight),
     ...(bias && { bias: rows(bias) }),
+    ...(quantised && { quantised: { ...quantised, packed: rows(quantised.packed), scales: rows(quantised.scales) } }),
     ...(adapter && { adapter: { ...adapter, b: rows(adapter.b) } }),
   };
 }

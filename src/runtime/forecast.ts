@@ -3,10 +3,10 @@
  * time, from the speed that earlier runs of the model had.
  */
 import { expandAddresses, stageOf, type Place } from "../models/address.js";
-import { weightsOf } from "../models/check-weights.js";
+import { computedWeights, weightsOf } from "../models/check-weights.js";
 import { pointRow } from "../models/points.js";
 import { axisLength } from "../models/sizes.js";
-import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, ModelSpec } from "../models/spec.js";
+import type { AttentionSpec, LayerSpec, LinearSpec, MlpSpec, ModelSpec, WeightRef } from "../models/spec.js";
 import { sizeOf } from "../base/tensor.js";
 import type { Forecast, ForwardRequest, GenerateRequest } from "./model.js";
 import { computedBytes } from "./weight-bytes.js";
@@ -44,10 +44,19 @@ function mlpWeights(mlp: MlpSpec | undefined): number {
   return mlp.router.in * mlp.router.out + mlp.topK * 3 * (expert?.down.out ?? 0) * (expert?.dMlp ?? 0);
 }
 
-/** Bytes of a model's weights as they are computed with (float32); each stored tensor once. */
+/** Bytes of a model's weights as they are computed with (float32, or quantised); each stored tensor once. */
 export function weightBytes(spec: ModelSpec): number {
-  const sizes = new Map(weightsOf(spec).map((ref) => [`${ref.name}+${ref.offset ?? 0}`, computedBytes(ref)]));
-  return [...sizes.values()].reduce((total, size) => total + size, 0);
+  return total(computedWeights(spec), computedBytes);
+}
+
+/** How many numbers a model's checkpoint holds; each stored tensor once. */
+export function parameterCount(spec: ModelSpec): number {
+  return total(weightsOf(spec), (ref) => computedBytes(ref) / FLOAT_BYTES);
+}
+
+function total(refs: readonly WeightRef[], sizeOfRef: (ref: WeightRef) => number): number {
+  const sizes = new Map(refs.map((ref) => [`${ref.name}+${ref.offset ?? 0}`, sizeOfRef(ref)]));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** The cost of a forward pass. `flopsPerMs`: the speed seen so far. */

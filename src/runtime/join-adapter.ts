@@ -5,11 +5,14 @@ import { openPeft } from "../formats/peft.js";
 import { Checkpoint, DiskRanges } from "../formats/safetensors.js";
 import { withStoredAdapter } from "../models/lora.js";
 import type { ModelSpec } from "../models/spec.js";
+import type { MatrixSource } from "./matrices.js";
 
 /** What a folder describes. The owner closes the checkpoint. */
 export interface ModelOnDisk {
   readonly spec: ModelSpec;
   readonly checkpoint: Checkpoint;
+  /** Where quantised weights are made from, if not from the checkpoint's own tensors. */
+  readonly matrices?: MatrixSource;
 }
 
 /** The model with the adapter in `folder`. It takes the place of `base`, whose checkpoint is closed, also when the adapter is refused. */

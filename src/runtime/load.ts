@@ -6,16 +6,20 @@ import { findModel } from "../formats/hub/resolve-model.js";
 import { isGguf } from "../formats/gguf/header.js";
 import { readJsonObject } from "../formats/json-file.js";
 import { openCheckpoint, type Checkpoint } from "../formats/safetensors.js";
+import { computedWeights } from "../models/check-weights.js";
 import { readModelSpec } from "../models/read-spec.js";
 import { checkDevice, type Device } from "./device.js";
+import type { WeightRef } from "../models/spec.js";
 import { openGgufModel } from "./gguf-model.js";
 import { joinAdapter, type ModelOnDisk } from "./join-adapter.js";
 import { memoryLeft } from "./memory.js";
 import type { Model, Progress } from "./model.js";
 import { demandFloat32 } from "./provider-files.js";
+import { quantiseModel } from "./quantised-model.js";
 import { residenceWithin } from "./residence.js";
 import { refuseTooLarge, startModel } from "./start-model.js";
 import { diskHost, WeightFiles } from "./weight-files.js";
+import { WEIGHT_FORMS, type WeightForm } from "./weight-forms.js";
 import { loadInWorker } from "./worker/open-worker.js";
 
 /** More threads than any machine has cores; ONNX Runtime hangs while it makes a million. */
@@ -37,6 +41,11 @@ export interface LoadOptions {
   readonly adapter?: string;
   /** Run the model in a worker thread of its own, so that this one stays free. Close it when it is no longer needed. */
   readonly worker?: boolean;
+  /**
+   * How linear maps are stored and multiplied. `int8`, `int4`: as whole numbers of at most so many bits, in blocks with one scale each, the activations rounded to 8 bits
+   * besides; the unembedding always has 8. Made once, in the cache folder. Default `float32`.
+   */
+  readonly weights?: WeightForm;
   readonly onProgress?: (progress: Progress) => void;
   readonly signal?: AbortSignal;
 }
@@ -51,14 +60,15 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const { worker = false, ...others } = options;
   demandFloat32(options.device);
   if (worker) return loadInWorker(path, others);
-  const base = readSpec(path);
+  const base = quantiseModel(readSpec(path), options.weights ?? "float32");
   const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
   try {
     const limit = memoryLimit ?? memoryLeft();
     const residence = residenceWithin(spec, limit);
     if (!residence) refuseTooLarge(spec, path, limit);
-    await makeFiles(checkpoint, options);
-    const host = diskHost(new WeightFiles(checkpoint), sessionsOf(options));
+    const weights = computedWeights(spec);
+    await makeFiles(checkpoint, weights, options);
+    const host = diskHost(new WeightFiles(checkpoint, weights), sessionsOf(options));
     const left = memoryLimit && memoryLimit - (residence?.room ?? 0);
     return await startModel({ spec, checkpoint, host, residence, memoryLeft: () => left ?? memoryLeft() }, options);
   } catch (error) {
@@ -72,11 +82,13 @@ function sessionsOf({ threads, device }: LoadOptions): Pick<LoadOptions, "thread
   return { ...(threads !== undefined && { threads }), ...(device !== undefined && { device }) };
 }
 
-function checkOptions({ threads = 1, memoryLimit = 1, device = "cpu", signal }: LoadOptions): void {
+function checkOptions({ threads = 1, memoryLimit = 1, device = "cpu", weights = "float32", signal }: LoadOptions): void {
   checkDevice(device);
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
     throw new SextantError("usage", `threads must be a whole number from 1 to ${MOST_THREADS}, got ${threads}`);
   if (!(memoryLimit > 0)) throw new SextantError("usage", `memoryLimit must be a number of bytes above 0, got ${memoryLimit}`);
+  if (!WEIGHT_FORMS.includes(weights))
+    throw new SextantError("usage", `weights must be one of ${WEIGHT_FORMS.join(", ")}, got ${String(weights)}`);
   if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
 }
 
@@ -98,9 +110,9 @@ export function readSpec(named: string): ModelOnDisk {
   }
 }
 
-/** Makes what the checkpoint makes when it is needed (weights of a GGUF file), with pauses in which the signal is heard. */
-async function makeFiles(checkpoint: Checkpoint, { onProgress, signal }: LoadOptions): Promise<void> {
-  for (const { done, total } of checkpoint.prepare()) {
+/** Makes what the checkpoint makes when it is needed (weights of a GGUF file, and quantised ones), with pauses in which the signal is heard. */
+async function makeFiles(checkpoint: Checkpoint, weights: readonly WeightRef[], { onProgress, signal }: LoadOptions): Promise<void> {
+  for (const { done, total } of checkpoint.prepare(weights.map(({ name }) => name))) {
     onProgress?.({ stage: "weights", done, total });
     await new Promise<void>((resolve) => setImmediate(resolve));
     if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });

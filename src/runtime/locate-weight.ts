@@ -11,10 +11,11 @@ const BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8, U8: 1 } as const;
 export function locateWeight(checkpoint: Checkpoint, weight: Weight): WeightLocation {
   const stored = checkpoint.stored(weight.name);
   const { dtype, file } = stored;
-  if (!isReadable(dtype) || (dtype === "U8") !== (weight.holds === "bytes")) {
+  const isBytes = (weight.holds ?? "floats") !== "floats";
+  if (!isReadable(dtype) || (dtype === "U8") !== isBytes) {
     throw refuse({
       what: `cannot compute with tensor ${weight.name}`,
-      why: `it is stored as ${dtype}, not as ${weight.holds === "bytes" ? "bytes" : "floating point"}`,
+      why: `it is stored as ${dtype}, not as ${isBytes ? "bytes" : "floating point"}`,
       instead: "use the float checkpoint",
     });
   }

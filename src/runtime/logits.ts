@@ -73,7 +73,7 @@ async function allColumns(rows: Held, engine: Engine): Promise<Float32Array> {
 
 /** Whether so few logits are asked for, and the unembedding is such, that their columns are read and multiplied on their own. */
 export function areColumnsPicked({ head: { project, unembed } }: ModelSpec, tokens: number): boolean {
-  return tokens <= FEW_TOKENS && !project && unembed.layout === "out_in" && !unembed.adapter;
+  return tokens <= FEW_TOKENS && !project && unembed.layout === "out_in" && !unembed.adapter && !unembed.quantised;
 }
 
 /** Columns of the logits for a few tokens, row-major over normalised rows and tokens; for many, all are computed and these picked. */

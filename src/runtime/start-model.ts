@@ -2,7 +2,8 @@
 import { describeBytes } from "../base/bytes.js";
 import { refuse, SextantError } from "../base/errors.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
-import { weightsOf } from "../models/check-weights.js";
+import { computedWeights } from "../models/check-weights.js";
+import { isQuantised } from "../models/quantised.js";
 import type { ModelSpec } from "../models/spec.js";
 import { brokenWeights } from "./diagnose.js";
 import { Engine } from "./engine.js";
@@ -34,7 +35,7 @@ export interface StartOptions {
 /** The model, its sessions made; where that fails they are closed, and the checkpoint is left to the caller. */
 export async function startModel(parts: ModelParts, options: StartOptions): Promise<Model> {
   const { spec, checkpoint, host, memoryLeft, residence } = parts;
-  for (const weight of weightsOf(spec)) host.locate(weight);
+  for (const weight of computedWeights(spec)) host.locate(weight);
   if (host.device === "webgpu") await refuseBroken(checkpoint, spec, options.signal);
   const engine = new Engine(spec, host, { weightLimit: Math.max(memoryLeft() * WEIGHT_SHARE, weightBytes(spec)), residence });
   try {
@@ -50,11 +51,12 @@ export async function startModel(parts: ModelParts, options: StartOptions): Prom
 export function refuseTooLarge(spec: ModelSpec, path: string, limit: number): void {
   const bytes = weightBytes(spec);
   if (bytes <= limit) return;
+  const isSmall = isQuantised(spec);
   throw refuse(
     {
       what: `cannot load ${path}`,
-      why: `its weights take ${describeBytes(bytes)} as float32, there are ${describeBytes(limit)} of memory for them`,
-      instead: `give it ${describeBytes(leastMemory(spec))} at least, to run block by block; or use a smaller model or a larger machine`,
+      why: `its weights take ${describeBytes(bytes)}${isSmall ? "" : " as float32"}, there are ${describeBytes(limit)} of memory for them`,
+      instead: `give it ${describeBytes(leastMemory(spec))} at least, to run block by block; or ${isSmall ? "" : "quantise the weights, or "}use a smaller model or a larger machine`,
     },
     "memory",
   );

@@ -2,9 +2,10 @@
  * @file Holds a model against what must be true of it: the ways of computing it agree with each other under every kind of edit, its
  * sums come out, and where a golden of another program is given it agrees with that.
  */
-import { SextantError } from "../base/errors.js";
+import { refuse, SextantError } from "../base/errors.js";
 import { seededRandom } from "../base/random.js";
 import type { ModelSpec } from "../models/spec.js";
+import { isQuantised } from "../models/quantised.js";
 import { dependsOnLength } from "../models/rotary.js";
 import { throwIfAborted } from "./engine.js";
 import type { Golden } from "./golden-file.js";
@@ -37,6 +38,13 @@ export async function verifyModel(model: Model, options: VerifyOptions = {}): Pr
   const tokens = options.tokens ?? randomRows(model.spec);
   const short = tokens.find((row) => row.length < LEAST);
   if (short) throw new SextantError("request", `verifyModel: a row needs at least ${LEAST} tokens, got ${short.length}`);
+  if (golden && isQuantised(model.spec)) {
+    const instead = "verify the float32 model against it, and compare this one with that (compareModels)";
+    throw refuse(
+      { what: "cannot hold the model against the golden", why: "its weights are quantised, the golden's are not", instead },
+      "request",
+    );
+  }
   const subject = { model, tokens, options: signal ? { signal } : {} };
   const checks: Check[] = [];
   const take = async (some: AsyncIterable<Check>): Promise<void> => {

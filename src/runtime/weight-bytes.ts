@@ -11,9 +11,10 @@ export interface SessionBytes {
   readonly making: number;
 }
 
-/** Bytes of a weight as it is computed with, in float32: a byte of MXFP4 blocks holds two, its scales vanish into them. */
-export function computedBytes({ name, shape, holds }: Weight): number {
-  if (holds !== "bytes") return FLOAT_BYTES * sizeOf(shape);
+/** Bytes of a weight as it is computed with: as it is where it is quantised, else in float32. A byte of MXFP4 blocks holds two floats, its scales vanish into them. */
+export function computedBytes({ name, shape, holds = "floats" }: Weight): number {
+  if (holds === "packed") return sizeOf(shape);
+  if (holds === "floats") return FLOAT_BYTES * sizeOf(shape);
   return name.endsWith("_blocks") ? 2 * FLOAT_BYTES * sizeOf(shape) : 0;
 }
 
@@ -22,10 +23,25 @@ export function computedBytes({ name, shape, holds }: Weight): number {
  * by page, and the system takes such pages back when it needs them.
  */
 export function sessionBytes(graph: Graph): SessionBytes {
-  const sizes = packedWeights(graph).map(computedBytes);
+  const widened = widenedBlocks(graph);
+  const sizes = packedWeights(graph).map((weight) => widened.get(weight) ?? computedBytes(weight));
   const held = sizes.reduce((total, size) => total + size, 0);
   return { held, making: held + Math.max(0, ...sizes) };
 }
+
+/** Quantised weights that become floats inside a graph, for the sake of their gradients or of single heads, and what they then take: a byte of four bits is two floats. */
+function widenedBlocks({ nodes, weights }: Graph): Map<Weight, number> {
+  const found = nodes.flatMap(({ op, inputs, attributes }) => {
+    const weight = op === "Cast" ? weights.get(inputs[0]!) : undefined;
+    if (weight?.holds !== "packed") return [];
+    const floats = attributes["to"] === INT32 ? 2 : 1;
+    return [[weight, floats * FLOAT_BYTES * sizeOf(weight.shape)] as const];
+  });
+  return new Map(found);
+}
+
+/** ONNX's number for int32, the places in a table of pairs. */
+const INT32 = 6;
 
 /** The weights of a graph that its session holds. */
 export function packedWeights({ nodes, weights }: Graph): Weight[] {

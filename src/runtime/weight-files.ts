@@ -12,8 +12,9 @@ export class WeightFiles {
   readonly folder: string;
   readonly #checkpoint: Checkpoint;
 
-  constructor(checkpoint: Checkpoint) {
-    checkpoint.makeFiles();
+  /** `weights`: what will be located, whose files are made if they must be; all by default. */
+  constructor(checkpoint: Checkpoint, weights?: readonly Pick<Weight, "name">[]) {
+    checkpoint.makeFiles(weights?.map(({ name }) => name));
     this.#checkpoint = checkpoint;
     this.folder = commonFolder([...checkpoint.tensors.values()].map(({ file }) => file));
   }

@@ -87,7 +87,7 @@ export const modelCommand = defineCommand({
 });
 
 async function factsOf(spec: ModelSpec, { tensors }: Checkpoint, limit?: number): Promise<Omit<ModelFacts, "tokenizer">> {
-  const [{ weightBytes }, { forecastMemory }] = await Promise.all([
+  const [{ parameterCount }, { forecastMemory }] = await Promise.all([
     import("../../runtime/forecast.js"),
     import("../../runtime/residence.js"),
   ]);
@@ -96,7 +96,7 @@ async function factsOf(spec: ModelSpec, { tensors }: Checkpoint, limit?: number)
   for (const { dtype, storedAs = dtype } of stored) dtypes[storedAs] = (dtypes[storedAs] ?? 0) + 1;
   return {
     family: spec.family,
-    parameters: weightBytes(spec) / Float32Array.BYTES_PER_ELEMENT,
+    parameters: parameterCount(spec),
     dtypes,
     bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
     memory: { ...forecastMemory(spec, tensors, limit), ...(limit !== undefined && { limit }) },

@@ -8,7 +8,7 @@ import type { GraphBuilder } from "../../graph/builder.js";
 import type { Axes, Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops.js";
 import type { AttentionSpec, LinearSpec, NormSpec, RotarySpec } from "../spec.js";
-import { adapterMatrix, linear, norm, vector, type Stream } from "./weights.js";
+import { adapterMatrix, linear, norm, rowsByOutput, vector, type Stream } from "./weights.js";
 
 /** What every block receives besides the residual stream. */
 export interface BlockInputs {
@@ -183,12 +183,8 @@ function outputByHead(g: GraphBuilder, out: LinearSpec, spec: AttentionSpec): Va
 
 function storedByHead(g: GraphBuilder, out: LinearSpec, { heads, dHead }: AttentionSpec): Value {
   const axes = ["head", "d_head", "d_model"] as const;
-  if (out.layout === "in_out") return op.reshape(g, g.weight({ ...out.weight }, ["head·d_head", "d_model"]), [heads, dHead, out.out], axes);
-  const apart = op.reshape(
-    g,
-    g.weight({ ...out.weight }, ["d_model", "head·d_head"]),
-    [out.out, heads, dHead],
-    ["d_model", "head", "d_head"],
-  );
+  const isByInput = out.layout === "in_out" && !out.quantised;
+  if (isByInput) return op.reshape(g, g.weight({ ...out.weight }, ["head·d_head", "d_model"]), [heads, dHead, out.out], axes);
+  const apart = op.reshape(g, rowsByOutput(g, out, ["d_model", "head·d_head"]), [out.out, heads, dHead], ["d_model", "head", "d_head"]);
   return op.transpose(g, apart, [1, 2, 0], axes);
 }

@@ -1,8 +1,9 @@
 /** @file Weights, linear maps and norms as graph pieces: the spec's vocabulary in the builder's. */
+import { widenedBlocks } from "../../graph/blocks.js";
 import type { GraphBuilder } from "../../graph/builder.js";
 import type { Value } from "../../graph/graph.js";
 import * as op from "../../graph/ops.js";
-import type { AdapterRef, LinearSpec, NormSpec, PackedLinearSpec, WeightRef } from "../spec.js";
+import type { AdapterRef, LinearSpec, NormSpec, PackedLinearSpec, QuantisedRef, WeightRef } from "../spec.js";
 import { mxfp4 } from "./mxfp4.js";
 
 /** A flattened stream of activations: batch and position are one axis, `token`. */
@@ -36,11 +37,32 @@ function stored<const T extends string, const I extends string, const O extends 
   const input = x.axes[1] as I;
   const bias = spec.bias && vector(g, { ...spec.bias, shape: [spec.out] }, out);
   if (spec.layout === "mxfp4") return op.gemm(g, x, { transposed: mxfp4(g, spec, [out, input] as const) }, bias);
-  if (spec.layout === "out_in") return op.gemm(g, x, { transposed: g.weight({ ...spec.weight }, [out, input] as const) }, bias);
+  if (spec.quantised) return op.blockGemm(g, x, { ...blocksOf(g, spec, spec.quantised), axis: out }, bias);
+  if (spec.layout === "out_in") return op.gemm(g, x, { transposed: rowsByOutput(g, spec, [out, input] as const) }, bias);
   if (spec.layout === "in_out") return op.gemm(g, x, g.weight({ ...spec.weight }, [input, out] as const), bias);
   const byHead = g.weight({ ...spec.weight }, ["head", input, "d_head"]);
   const moved = op.transpose(g, byHead, [1, 0, 2], [input, "head", "d_head"]);
   return op.gemm(g, x, op.reshape(g, moved, [spec.in, spec.out], [input, out] as const), bias);
+}
+
+function blocksOf(g: GraphBuilder, { in: input, out }: LinearSpec, { bits, block, packed, scales }: QuantisedRef): op.Blocks {
+  return {
+    packed: g.weight({ ...packed }, ["out", "block", "byte"]),
+    scales: g.weight({ ...scales }, ["out", "block"]),
+    bits,
+    size: block,
+    in: input,
+    out,
+  };
+}
+
+/** The matrix of a map that is stored as out, in, or is quantised, as floats. */
+export function rowsByOutput<const O extends string, const I extends string>(
+  g: GraphBuilder,
+  spec: LinearSpec,
+  axes: readonly [O, I],
+): Value<readonly [O, I]> {
+  return spec.quantised ? widenedBlocks(g, blocksOf(g, spec, spec.quantised), axes) : g.weight({ ...spec.weight }, axes);
 }
 
 /** `scale · (x Aᵀ) Bᵀ`: token, in → token, out. */

@@ -6,6 +6,7 @@ import { quote } from "../../formats/json.js";
 import type { Checkpoint } from "../../formats/checkpoint.js";
 import type { Weight } from "../../graph/graph.js";
 import { weightsOf } from "../../models/check-weights.js";
+import { linearsOf } from "../../models/quantised.js";
 import type { ModelSpec } from "../../models/spec.js";
 
 export class ParameterSums {
@@ -16,8 +17,10 @@ export class ParameterSums {
   /** `asked`: names of tensors, or true for all that the model computes with. */
   constructor(spec: ModelSpec, checkpoint: Checkpoint, asked: readonly string[] | true | undefined) {
     const used = new Map(weightsOf(spec).map((weight) => [weight.name, weight.holds] as const));
+    const quantised = new Set(linearsOf(spec).flatMap((linear) => (linear.quantised ? [linear.weight.name] : [])));
+    const all = [...used].filter(([name, holds]) => holds !== "bytes" && !quantised.has(name));
     this.#checkpoint = checkpoint;
-    this.#names = new Set(asked === true ? [...used].filter(([, holds]) => holds !== "bytes").map(([name]) => name) : (asked ?? []));
+    this.#names = new Set(asked === true ? all.map(([name]) => name) : (asked ?? []));
     for (const name of this.#names) {
       if (!used.has(name)) {
         const near = nearestNames(name, [...used.keys()]);
@@ -26,6 +29,11 @@ export class ParameterSums {
           `parameters: the model computes with no tensor ${quote(name)}${near.length > 0 ? `; did you mean ${near.join(" or ")}?` : ""}`,
         );
       }
+      if (quantised.has(name))
+        throw new SextantError(
+          "request",
+          `parameters: ${quote(name)} is quantised and has no gradient; load the model with float32 weights`,
+        );
       if (used.get(name) === "bytes")
         throw new SextantError("request", `parameters: ${quote(name)} holds packed bytes, which have no gradient`);
     }

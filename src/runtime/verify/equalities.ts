@@ -9,7 +9,7 @@ import { dependsOnLength } from "../../models/rotary.js";
 import type { ModelSpec } from "../../models/spec.js";
 import type { Edit } from "../edit.js";
 import type { ForwardRequest, ForwardResult } from "../model.js";
-import { judged, notApplicable, type Check, type Subject } from "./check.js";
+import { judged, notApplicable, toleranceOf, type Check, type Subject } from "./check.js";
 import { differenceOf, rowOf, worse, worstOf, type Values, type Worst } from "./compare.js";
 import { editCases, editedLayer, type EditCase } from "./edit-cases.js";
 
@@ -26,6 +26,7 @@ const NONE: Worst = { name: "", relative: 0 };
 
 /** The four equalities under each case of edits. */
 export async function* equalityChecks(subject: Subject): AsyncGenerator<Check> {
+  const tolerance = toleranceOf(subject.model, TOLERANCE);
   let unedited: Tensor | undefined;
   for (const edit of await editCases(subject)) {
     const whole = await run(subject, { tokens: subject.tokens, edits: edit.edits });
@@ -34,7 +35,7 @@ export async function* equalityChecks(subject: Subject): AsyncGenerator<Check> {
     const how = edit.name === "unedited" ? "unedited" : `under ${edit.name}`;
     const effect = edit.name === "unedited" ? undefined : `the edits move the logits by ${moved.toPrecision(2)} of the largest`;
     const check = (name: string, worst: Worst): Check =>
-      judged(`${name}, ${how}`, worst.relative, TOLERANCE, worst.relative > TOLERANCE ? `most at ${worst.name}` : effect);
+      judged(`${name}, ${how}`, worst.relative, tolerance, worst.relative > tolerance ? `most at ${worst.name}` : effect);
     yield check("batch of N = N batches of 1", await batched(subject, edit, whole));
     yield check("padded = unpadded", await padded(subject, edit));
     yield check("resumed in the middle = whole", await resumed(subject, edit, whole));

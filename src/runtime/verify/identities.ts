@@ -7,7 +7,7 @@ import { sizeOf, tensor, type Tensor } from "../../base/tensor.js";
 import { allPlaces, type Place } from "../../models/address.js";
 import { pointRow } from "../../models/points.js";
 import type { LayerSpec } from "../../models/spec.js";
-import { judged, notApplicable, type Check, type Subject } from "./check.js";
+import { judged, notApplicable, toleranceOf, type Check, type Subject } from "./check.js";
 import { differenceOf, worse, type Values, type Worst } from "./compare.js";
 import { editedLayer } from "./edit-cases.js";
 
@@ -25,7 +25,7 @@ export async function* identityChecks(subject: Subject): AsyncGenerator<Check> {
   const row = [tokens.toSorted((a, b) => b.length - a.length)[0]!];
   const read = allPlaces(model.spec).map(({ address }) => address);
   const { activations } = await model.forward({ tokens: row, read, logits: false }, options);
-  const run: Run = { layers: model.spec.layers, values: activations };
+  const run: Run = { layers: model.spec.layers, values: activations, tolerance: toleranceOf(model, TOLERANCE) };
   yield headSum(run);
   yield mixing(run);
   yield* streamSums(run);
@@ -37,10 +37,12 @@ export async function* identityChecks(subject: Subject): AsyncGenerator<Check> {
 interface Run {
   readonly layers: readonly LayerSpec[];
   readonly values: Values;
+  /** Where one side is computed in another way. */
+  readonly tolerance: number;
 }
 
 /** The residual sum_h head_out − attention output is b_O, which is no point: it must be one vector at all positions, or zero. */
-function headSum({ layers, values }: Run): Check {
+function headSum({ layers, values, tolerance }: Run): Check {
   let worst = NONE;
   let hasBias = false;
   for (const [layer, { attention }] of layers.entries()) {
@@ -58,7 +60,7 @@ function headSum({ layers, values }: Run): Check {
     worst = worse(worst, { name, relative: differenceOf(expected, out).relative });
   }
   const detail = hasBias ? "b_O is no point: taken as the mean difference, which must be the same at every position" : undefined;
-  return checked("Σ head_out + b_O = attention output", worst, detail);
+  return checked("Σ head_out + b_O = attention output", worst, { detail, tolerance });
 }
 
 /** Sums over heads of batch, pos, head, d_model. */
@@ -167,7 +169,9 @@ async function patchedWithItself({ model, options }: Subject, tokens: Subject["t
     const { logits } = await model.forward({ tokens, edits: [edit], logits: { positions: "all" } }, options);
     worst = worse(worst, { name: place.address, relative: differenceOf(logits, must(values["logits"], "logits")).relative });
   }
-  return checked(`a patch with the run's own value changes nothing (${places.length} points)`, worst);
+  return checked(`a patch with the run's own value changes nothing (${places.length} points)`, worst, {
+    tolerance: toleranceOf(model, TOLERANCE),
+  });
 }
 
 /** A value as an edit takes it: finite floats. Masked scores are left as they are, so any number may stand for them. */
@@ -176,6 +180,10 @@ function settable({ point }: Place, { data, shape, axes }: Tensor): Tensor<Float
   return tensor(values, shape, axes);
 }
 
-function checked(name: string, worst: Worst, detail?: string): Check {
-  return judged(name, worst.relative, TOLERANCE, worst.relative > TOLERANCE ? `most at ${worst.name}` : detail);
+function checked(
+  name: string,
+  worst: Worst,
+  { detail, tolerance = TOLERANCE }: { detail?: string | undefined; tolerance?: number } = {},
+): Check {
+  return judged(name, worst.relative, tolerance, worst.relative > tolerance ? `most at ${worst.name}` : detail);
 }

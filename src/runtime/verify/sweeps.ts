@@ -8,7 +8,7 @@ import { allPlaces } from "../../models/address.js";
 import type { PointName } from "../../models/points.js";
 import type { Edit } from "../edit.js";
 import type { SweepEdit } from "../sweep/request.js";
-import { judged, notApplicable, type Check, type Subject } from "./check.js";
+import { judged, notApplicable, toleranceOf, type Check, type Subject } from "./check.js";
 import { differenceOf } from "./compare.js";
 import { editedLayer } from "./edit-cases.js";
 
@@ -46,7 +46,7 @@ export async function* sweepChecks(subject: Subject): AsyncGenerator<Check> {
     const { logits } = await model.forward({ tokens: [base], edits: [whole(activations)] }, options);
     const theirs = must(logits, "logits");
     const { relative } = differenceOf(tensor(found.get(index) ?? unedited, theirs.shape, theirs.axes), theirs);
-    yield judged(`sweep = runs one by one, ${name}`, relative, TOLERANCE);
+    yield judged(`sweep = runs one by one, ${name}`, relative, toleranceOf(model, TOLERANCE));
   }
 }
 
