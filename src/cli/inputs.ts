@@ -6,6 +6,7 @@ import type { Tokenizer } from "../formats/tokenizer.js";
 import { checkDevice, DEVICES } from "../runtime/device.js";
 import type { ScheduledEdit } from "../runtime/edit.js";
 import type { Model } from "../runtime/model.js";
+import { checkWeightForm, WEIGHT_FORMS, type WeightForm } from "../runtime/weight-forms.js";
 import type { Call, OptionTable, OptionValues } from "./command.js";
 import { CONTROL_OPTIONS, controlEdits } from "./control.js";
 import { parseTokens } from "./lists.js";
@@ -40,6 +41,13 @@ export const RUN_OPTIONS = {
     placeholder: "SIZE",
     meaning: "take no more memory than that, such as 2GiB; a model that needs more is read anew in each pass, but for the blocks that fit",
   },
+  weights: {
+    type: "text",
+    placeholder: "FORM",
+    choices: WEIGHT_FORMS,
+    default: "float32",
+    meaning: "how linear maps are stored and multiplied: float32, or as whole numbers of int8 or int4, made once in the cache folder",
+  },
   "beyond-context": { type: "flag", meaning: "allow more positions than the model was made for" },
 } as const satisfies OptionTable;
 
@@ -54,12 +62,13 @@ export const EDIT_OPTIONS = {
   ...CONTROL_OPTIONS,
 } as const satisfies OptionTable;
 
-type RunCall = Call<Pick<typeof RUN_OPTIONS, "device" | "threads" | "memory">>;
+type RunCall = Call<Pick<typeof RUN_OPTIONS, "device" | "threads" | "memory" | "weights">>;
 
 /** A model ready to run. */
 export interface Opened {
   readonly model: Model;
   readonly folder: string;
+  readonly weights: WeightForm;
   /** The tokenizer, read when first asked for; undefined where there is none that can be used, which matters only to text. */
   readonly tokenizer: () => Promise<Tokenizer | undefined>;
 }
@@ -68,12 +77,13 @@ export interface Opened {
 export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promise<T>, named = call.arguments[0]!): Promise<T> {
   const [{ loadModel }, folder] = await Promise.all([import("../runtime/load.js"), modelFolder(call, named)]);
   const { threads, device, memory } = call.options;
+  const weights = checkWeightForm(call.options.weights);
   const limit = memory === undefined ? {} : { memoryLimit: parseSize("memory", memory) };
-  const opening = { ...(threads && { threads }), ...limit, device: checkDevice(device) };
+  const opening = { ...(threads && { threads }), ...limit, device: checkDevice(device), weights };
   const model = await loadModel(folder, { ...opening, onProgress: call.onProgress, signal: call.signal });
   let found: Promise<Tokenizer | undefined> | undefined;
   try {
-    return await use({ model, folder, tokenizer: () => (found ??= tryTokenizer(folder)) });
+    return await use({ model, folder, weights, tokenizer: () => (found ??= tryTokenizer(folder)) });
   } finally {
     await model.close();
   }

@@ -31,7 +31,7 @@ type MemoryOptions = typeof MEMORY_OPTIONS & Pick<typeof RUN_OPTIONS, "memory">;
 const [MOST_WORK, WORK_SHARE] = [2 ** 30, 0.25];
 
 /** Sweeps a grid, having said what that will cost. */
-export async function runGrid(call: RunCall, { model, folder }: Opened, request: GridSweepRequest): Promise<Found> {
+export async function runGrid(call: RunCall, { model, folder, weights }: Opened, request: GridSweepRequest): Promise<Found> {
   const grid = makeGrid(model.spec, request.pairs, request);
   const cells = cellsOf(model.spec, grid, request);
   const sweep: SweepRequest = { ...sweepOf(request, grid), counterfactuals: cells.map((cell) => grid.counterfactuals[cell]!) };
@@ -39,7 +39,7 @@ export async function runGrid(call: RunCall, { model, folder }: Opened, request:
   const forecast = model.forecastSweep(sweep, budget);
   call.say(`${forecastText(forecast)}\n`);
   const { state: path } = call.options;
-  const state = path === undefined ? undefined : { path, ...openState(path, { folder, request: sweep, forecast }) };
+  const state = path === undefined ? undefined : { path, ...openState(path, { folder, weights, request: sweep, forecast }) };
   try {
     const keeping = state ? keepingOf(call, state, { path: state.path, total: forecast.parts }) : {};
     const { metrics, cost } = await model.sweep(sweep, { ...budget, ...keeping, signal: call.signal, onProgress: call.onProgress });

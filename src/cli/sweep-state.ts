@@ -8,11 +8,13 @@ import { fingerprintOf, openJournal } from "../formats/journal.js";
 import { isJsonObject } from "../formats/json.js";
 import { modelConfigText, openModelCheckpoint } from "../runtime/gguf-model.js";
 import type { SweepForecast, SweepPart, SweepRequest } from "../runtime/sweep/request.js";
+import type { WeightForm } from "../runtime/weight-forms.js";
 
 /** What a state file belongs to. */
 export interface SweepWork {
   /** The model's. */
   readonly folder: string;
+  readonly weights: WeightForm;
   readonly request: SweepRequest;
   readonly forecast: SweepForecast;
 }
@@ -26,9 +28,9 @@ export interface SweepState {
 }
 
 /** The state in a file, begun where there is none; one of another sweep is refused. */
-export function openState(path: string, { folder, request, forecast }: SweepWork): SweepState {
+export function openState(path: string, { folder, weights, request, forecast }: SweepWork): SweepState {
   const { parts, workingBytes } = forecast;
-  const fingerprint = fingerprintOf({ request, parts, workingBytes, model: identityOf(folder) });
+  const fingerprint = fingerprintOf({ request, parts, workingBytes, model: identityOf(folder), ...(weights !== "float32" && { weights }) });
   const journal = openJournal(path, { kind: "sweep", fingerprint });
   try {
     const done = journal.entries.map((entry, index) => partOf(entry, `${path}:${index + 2}`));

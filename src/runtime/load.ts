@@ -19,7 +19,7 @@ import { quantiseModel } from "./quantised-model.js";
 import { residenceWithin } from "./residence.js";
 import { refuseTooLarge, startModel } from "./start-model.js";
 import { diskHost, WeightFiles } from "./weight-files.js";
-import { WEIGHT_FORMS, type WeightForm } from "./weight-forms.js";
+import { checkFormOn, checkWeightForm, type WeightForm } from "./weight-forms.js";
 import { loadInWorker } from "./worker/open-worker.js";
 
 /** More threads than any machine has cores; ONNX Runtime hangs while it makes a million. */
@@ -87,8 +87,7 @@ function checkOptions({ threads = 1, memoryLimit = 1, device = "cpu", weights = 
   if (!Number.isInteger(threads) || threads < 1 || threads > MOST_THREADS)
     throw new SextantError("usage", `threads must be a whole number from 1 to ${MOST_THREADS}, got ${threads}`);
   if (!(memoryLimit > 0)) throw new SextantError("usage", `memoryLimit must be a number of bytes above 0, got ${memoryLimit}`);
-  if (!WEIGHT_FORMS.includes(weights))
-    throw new SextantError("usage", `weights must be one of ${WEIGHT_FORMS.join(", ")}, got ${String(weights)}`);
+  checkFormOn(device, checkWeightForm(weights));
   if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
 }
 

@@ -88,6 +88,8 @@ describe("help", () => {
         --threads N                  threads of the matrix products; by default all cores
         --memory SIZE                take no more memory than that, such as 2GiB; a model that needs more is read
                                      anew in each pass, but for the blocks that fit
+        --weights FORM               how linear maps are stored and multiplied: float32, or as whole numbers of int8
+                                     or int4, made once in the cache folder (default float32)
         --beyond-context             allow more positions than the model was made for
         --json                       print one JSON document and nothing else
         --color WHEN                 colours: always, never, or on a terminal (default auto)

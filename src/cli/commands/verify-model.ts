@@ -3,6 +3,7 @@ import { table } from "../../charts/terminal.js";
 import type { VerifyReport } from "../../runtime/verify.js";
 import { defineCommand } from "../command.js";
 import { MODEL_ARGUMENT, RUN_OPTIONS, withModel } from "../inputs.js";
+import { compareWithFloats, describeComparison } from "../weights-comparison.js";
 import { counted } from "../wording.js";
 
 export const verifyModelCommand = defineCommand({
@@ -14,8 +15,13 @@ export const verifyModelCommand = defineCommand({
     device: RUN_OPTIONS.device,
     threads: RUN_OPTIONS.threads,
     memory: RUN_OPTIONS.memory,
+    weights: RUN_OPTIONS.weights,
   },
-  examples: ["verify-model models/induction", "verify-model MODEL --golden goldens/MODEL --json"],
+  examples: [
+    "verify-model models/induction",
+    "verify-model MODEL --golden goldens/MODEL --json",
+    "verify-model models/induction --weights int8",
+  ],
   async run(call) {
     const { golden } = call.options;
     const [{ verifyModel }, { readGolden }] = await Promise.all([
@@ -23,11 +29,15 @@ export const verifyModelCommand = defineCommand({
       import("../../runtime/golden-file.js"),
     ]);
     const expected = golden === undefined ? {} : { golden: readGolden(golden) };
-    return withModel(call, async ({ model }) => {
+    return withModel(call, async (opened) => {
+      const { model } = opened;
       let done = 0;
       const onCheck = ({ name }: { readonly name: string }): void => call.onProgress({ stage: name, done: ++done, total: 0 });
       const report = await verifyModel(model, { ...expected, onCheck, signal: call.signal });
-      return { json: report, text: describeReport(report, call), failed: !report.ok };
+      const text = describeReport(report, call);
+      if (opened.weights === "float32") return { json: report, text, failed: !report.ok };
+      const comparison = await compareWithFloats(call, opened);
+      return { json: { ...report, comparison }, text: `${text}\n\n${describeComparison(comparison, opened.weights)}`, failed: !report.ok };
     });
   },
 });
