@@ -60,8 +60,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   const { worker = false, ...others } = options;
   demandFloat32(options.device);
   if (worker) return loadInWorker(path, others);
-  const base = quantiseModel(readSpec(path), options.weights ?? "float32");
-  const { spec, checkpoint } = options.adapter === undefined ? base : joinAdapter(base, options.adapter);
+  const { spec, checkpoint } = openParts(path, options);
   try {
     const limit = memoryLimit ?? memoryLeft();
     const residence = residenceWithin(spec, limit);
@@ -75,6 +74,12 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     checkpoint.close();
     throw error;
   }
+}
+
+/** Spec and checkpoint as the options ask for them; the caller closes the checkpoint. */
+function openParts(path: string, { weights = "float32", adapter }: LoadOptions): ModelOnDisk {
+  const base = quantiseModel(readSpec(path), weights);
+  return adapter === undefined ? base : joinAdapter(base, adapter);
 }
 
 /** How its sessions are opened. */

@@ -18,6 +18,7 @@ import { weightBytes } from "../../src/runtime/forecast.js";
 import { loadModel, readSpec } from "../../src/runtime/load.js";
 import type { Model, Progress } from "../../src/runtime/model.js";
 import { quantiseModel } from "../../src/runtime/quantised-model.js";
+import { leastMemory, residenceWithin } from "../../src/runtime/residence.js";
 import { equalityChecks } from "../../src/runtime/verify/equalities.js";
 import { identityChecks } from "../../src/runtime/verify/identities.js";
 import { verifyModel } from "../../src/runtime/verify.js";
@@ -25,6 +26,7 @@ import { openWeights } from "../../src/runtime/weights.js";
 import { readPart } from "../../src/runtime/weights-part.js";
 import { temporaryFolder } from "../formats/folder.js";
 import { FIXTURE_FOLDERS, TINY_FOLDERS } from "../parity/subjects.js";
+import { writeLlama } from "./made-llama.js";
 import { fixture, rowsOf } from "./support.js";
 
 const { path } = temporaryFolder();
@@ -250,6 +252,23 @@ describe("what is quantised", () => {
       expect([...few.logits!.data]).toEqual([all.logits!.data[3], all.logits!.data[17]]);
     });
   });
+});
+
+test("a quantised model larger than the memory runs block by block, its unembedding in slices, and computes the same", async () => {
+  const folder = path("grown");
+  mkdirSync(folder);
+  writeLlama(folder, { layers: 4, dModel: 64, dMlp: 160, vocab: 3001 });
+  const { spec, checkpoint } = quantiseModel(readSpec(folder), "int8");
+  checkpoint.close();
+  const limit = leastMemory(spec);
+  expect(limit).toBeLessThan(weightBytes(spec));
+  expect(residenceWithin(spec, limit)!.slices).toBeGreaterThan(1);
+  const whole = await withModel(folder, "int8", (model) => model.forward({ tokens: rowsOf(3) }));
+  const streamed = await loadModel(folder, { threads: 1, weights: "int8", memoryLimit: limit });
+  const { logits } = await streamed.forward({ tokens: rowsOf(3) });
+  // Float32 sums of 64 terms, in the kernel's order of the outputs at hand.
+  expect(apart(logits!, whole.logits!)).toBeLessThan(1e-5);
+  await streamed.close();
 });
 
 describe("the cache", () => {
