@@ -69,6 +69,8 @@ export interface Opened {
   readonly model: Model;
   readonly folder: string;
   readonly weights: WeightForm;
+  /** The same model with float32 weights, loaded in the same way; who asks for it closes it. */
+  readonly inFloats: () => Promise<Model>;
   /** The tokenizer, read when first asked for; undefined where there is none that can be used, which matters only to text. */
   readonly tokenizer: () => Promise<Tokenizer | undefined>;
 }
@@ -79,11 +81,13 @@ export async function withModel<T>(call: RunCall, use: (opened: Opened) => Promi
   const { threads, device, memory } = call.options;
   const weights = checkWeightForm(call.options.weights);
   const limit = memory === undefined ? {} : { memoryLimit: parseSize("memory", memory) };
-  const opening = { ...(threads && { threads }), ...limit, device: checkDevice(device), weights };
-  const model = await loadModel(folder, { ...opening, onProgress: call.onProgress, signal: call.signal });
+  const hearing = { onProgress: call.onProgress, signal: call.signal };
+  const opening = { ...(threads && { threads }), ...limit, device: checkDevice(device), ...hearing };
+  const inFloats = (): Promise<Model> => loadModel(folder, opening);
+  const model = await loadModel(folder, { ...opening, weights });
   let found: Promise<Tokenizer | undefined> | undefined;
   try {
-    return await use({ model, folder, weights, tokenizer: () => (found ??= tryTokenizer(folder)) });
+    return await use({ model, folder, weights, inFloats, tokenizer: () => (found ??= tryTokenizer(folder)) });
   } finally {
     await model.close();
   }

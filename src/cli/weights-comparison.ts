@@ -2,7 +2,6 @@
 import { isSextantError } from "../base/errors.js";
 import type { ModelComparison } from "../runtime/compare-models.js";
 import type { WeightForm } from "../runtime/weight-forms.js";
-import type { Call } from "./command.js";
 import type { Opened } from "./inputs.js";
 
 /** Lewis Carroll, Alice's Adventures in Wonderland (1865), the beginning. */
@@ -15,18 +14,17 @@ the trouble of getting up and picking the daisies, when suddenly a White Rabbit 
 export type Compared = ModelComparison | { readonly none: string };
 
 /** Loads the model once more, as float32, beside the one that is open, and runs both. */
-export async function compareWithFloats(call: Call, opened: Opened): Promise<Compared> {
-  const [{ loadModel }, { compareModels }] = await Promise.all([import("../runtime/load.js"), import("../runtime/compare-models.js")]);
+export async function compareWithFloats(opened: Opened, signal: AbortSignal): Promise<Compared> {
+  const { compareModels } = await import("../runtime/compare-models.js");
   const tokenizer = await opened.tokenizer();
   if (!tokenizer) return { none: "there is no tokenizer, and on made-up tokens differences grow that mean nothing" };
   const { spec } = opened.model;
   const ids = tokenizer.encode(PASSAGE).ids.slice(0, spec.context?.length);
   if (ids.some((id) => id >= spec.vocab)) return { none: "the tokenizer has ids that the model lacks" };
-  const { threads } = call.options as { readonly threads?: number };
   try {
-    const reference = await loadModel(opened.folder, { ...(threads && { threads }), onProgress: call.onProgress, signal: call.signal });
+    const reference = await opened.inFloats();
     try {
-      return await compareModels(reference, opened.model, { tokens: [ids], signal: call.signal });
+      return await compareModels(reference, opened.model, { tokens: [ids], signal });
     } finally {
       await reference.close();
     }

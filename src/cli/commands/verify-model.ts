@@ -36,7 +36,7 @@ export const verifyModelCommand = defineCommand({
       const report = await verifyModel(model, { ...expected, onCheck, signal: call.signal });
       const text = describeReport(report, call);
       if (opened.weights === "float32") return { json: report, text, failed: !report.ok };
-      const comparison = await compareWithFloats(call, opened);
+      const comparison = await compareWithFloats(opened, call.signal);
       return { json: { ...report, comparison }, text: `${text}\n\n${describeComparison(comparison, opened.weights)}`, failed: !report.ok };
     });
   },
