@@ -48,11 +48,19 @@ export { verifyModel, type VerifyOptions, type VerifyReport } from "./runtime/ve
 export type { WeightForm } from "./runtime/weight-forms.js";
 export type { Check } from "./runtime/verify/check.js";
 export { readGolden, type Golden } from "./runtime/golden-file.js";
+export { compareDump, type ComparedTensor, type DumpReport, type DumpRequest } from "./runtime/verify/dump.js";
 
 // Edits: what to change on the way.
 export type { Edit, EditKind, Operation, Positions, ScheduledEdit, Selector, Values } from "./runtime/edit.js";
 export { parseEdits, type Vectors } from "./runtime/parse-edits.js";
-export { controlVectorEdits, directionsOf, readVectors, type ControlOptions, type Directions } from "./runtime/control-vector.js";
+export {
+  controlVectorEdits,
+  directionsOf,
+  readVectors,
+  writeVectors,
+  type ControlOptions,
+  type Directions,
+} from "./runtime/control-vector.js";
 
 // Points and addresses: what can be read and changed.
 export { isPointName, POINT_NAMES, pointRow, POINTS, type Address, type PointName, type PointRow } from "./models/points.js";

@@ -6,6 +6,7 @@
 import { refuse, SextantError } from "../base/errors.js";
 import type { Answer, Untranslated } from "./foreign-rules.js";
 import { FOREIGN, type ForeignRow } from "./foreign-tables.js";
+import { moduleName } from "./module-names.js";
 import { isPointName, pointRow } from "./points.js";
 import { absenceInLayer } from "./presence.js";
 import type { LayerSpec, ModelSpec } from "./spec.js";
@@ -47,10 +48,10 @@ export function fixedForeignName(name: string): string | undefined {
   return pointRow(to).scope === "layer" ? `${to}.${found?.layer}` : to;
 }
 
-/** The row of a name: its first number, or `*`, is the layer, a second one an expert; `[5]` is the same as `.5`. */
+/** The row of a name, a path of a module taken as nnterp's name of it: its first number, or `*`, is the layer, a second one an expert; `[5]` is the same as `.5`. */
 function find(name: string): Found | undefined {
   const numbers: string[] = [];
-  const key = name
+  const key = moduleName(name)
     .replaceAll(/\[(-?\d+|\*)\]/g, ".$1")
     .replaceAll(/(?<=\.)(?:-?\d+|\*)(?=\.|$)/g, (number) => (numbers.push(number) === 1 ? "*" : "#"));
   const row = Object.hasOwn(FOREIGN, key) ? FOREIGN[key] : undefined;

@@ -1,7 +1,10 @@
 /** @file Names of tensors in files of vectors and activations: the addresses that they stand for in every model, and the axes that follow. */
+import { isSextantError } from "../base/errors.js";
 import type { Tensor } from "../base/tensor.js";
+import { parseAddress } from "./address.js";
 import { fixedForeignName } from "./foreign-names.js";
 import { isPointName, pointRow } from "./points.js";
+import type { ModelSpec } from "./spec.js";
 
 /**
  * The address that a name stands for whatever the model: our own addresses, names of TransformerLens and nnterp that are one point everywhere,
@@ -12,6 +15,17 @@ export function addressOfName(name: string): string | undefined {
   if (point === "direction" && layer !== undefined) return `resid_post.${Number(layer)}`;
   if (!isPointName(point)) return fixedForeignName(name);
   return (pointRow(point).scope === "layer") === (layer !== undefined) ? name : undefined;
+}
+
+/** The address that a name stands for in a model, or why there is none. */
+export function addressIn(spec: ModelSpec, name: string): { readonly address: string } | { readonly why: string } {
+  try {
+    return { address: parseAddress(spec, addressOfName(name) ?? name).address };
+  } catch (error) {
+    if (!isSextantError(error)) throw error;
+    const { refusal, message } = error;
+    return { why: refusal ? `${refusal.why}${refusal.instead ? `; instead: ${refusal.instead}` : ""}` : message.split("; the points are")[0]! };
+  }
 }
 
 /** The tensor with the names of its axes, where its name is an address and its rank the point's, one less (no batch), or one (a vector). */

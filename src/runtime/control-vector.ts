@@ -8,11 +8,12 @@
  *
  * (`llama-cvector-generator` measures behind block N − 1 what it calls `direction.N`; it is applied behind block N all the same.)
  */
-import { SextantError } from "../base/errors.js";
+import { refuse, SextantError } from "../base/errors.js";
 import { tensor, type Tensor } from "../base/tensor.js";
+import { writeControlVector } from "../formats/gguf/control-vector.js";
 import { quote } from "../formats/json.js";
 import { describeShape } from "../formats/safetensors-header.js";
-import { readTensorFile, type TensorFile } from "../formats/tensor-file.js";
+import { readTensorFile, writeTensors, type TensorFile } from "../formats/tensor-file.js";
 import { addressOfName, withAxes } from "../models/tensor-names.js";
 import type { Edit } from "./edit.js";
 
@@ -31,6 +32,27 @@ export interface ControlOptions {
 export function readVectors(path: string): TensorFile {
   const file = readTensorFile(path);
   return { ...file, tensors: new Map([...file.tensors].map(([name, value]) => [name, withAxes(name, value)])) };
+}
+
+/** Writes tensors: a control vector for llama.cpp and repeng where the path ends in `.gguf`, whose model `modelHint` names, else as `writeTensors`. */
+export function writeVectors(path: string, tensors: ReadonlyMap<string, Tensor>, modelHint?: string): void {
+  if (!/\.gguf$/i.test(path)) return writeTensors(path, Object.fromEntries(tensors));
+  const directions = directionsOf(tensors, `cannot write ${path}`);
+  if (modelHint === undefined)
+    throw refuse(
+      { what: `cannot write ${path}`, why: "a control vector names its model", instead: "give the model, or its model_type" },
+      "usage",
+    );
+  writeControlVector(path, modelHint, new Map([...directions].map(([layer, { data }]) => [layer, data])));
+}
+
+/** The directions of some layers, under their names; each layer must be there. */
+export function onlyLayers(tensors: ReadonlyMap<string, Tensor>, layers: readonly number[], source: string): Map<string, Tensor> {
+  const kept = new Map([...tensors].filter(([name]) => layers.includes(layerOfName(name) ?? -1)));
+  const there = [...kept.keys()].map(layerOfName);
+  const missing = layers.find((layer) => !there.includes(layer));
+  if (missing !== undefined) throw new SextantError("request", `${source} has no direction of layer ${missing}`);
+  return kept;
 }
 
 /** The edits that apply the control vector in a file, or of tensors that were read. */
@@ -55,7 +77,7 @@ export function controlVectorEdits(from: string | ReadonlyMap<string, Tensor>, o
 export function directionsOf(tensors: ReadonlyMap<string, Tensor>, source: string): Directions {
   const found = new Map<number, Tensor<Float32Array>>();
   for (const [name, value] of tensors) {
-    const layer = layerOf(name);
+    const layer = layerOfName(name);
     const fail = (what: string): SextantError => new SextantError("request", `${source}: ${quote(name)} ${what}`);
     if (layer === undefined) throw fail("is no direction of a layer; those are called direction.N, resid_post.N or N");
     if (found.has(layer)) throw fail(`is a second direction of layer ${layer}`);
@@ -67,7 +89,8 @@ export function directionsOf(tensors: ReadonlyMap<string, Tensor>, source: strin
   return new Map([...found].toSorted(([a], [b]) => a - b));
 }
 
-function layerOf(name: string): number | undefined {
+/** The layer behind whose block a direction of this name is added; undefined where it names none. */
+function layerOfName(name: string): number | undefined {
   const layer = /^(?:resid_post\.)?(\d{1,6})$/.exec(addressOfName(name) ?? name)?.[1];
   return layer === undefined ? undefined : Number(layer);
 }
