@@ -17,6 +17,7 @@ import { readCommand } from "./commands/read.js";
 import { runsCommand } from "./commands/runs.js";
 import { trainCommand } from "./commands/train.js";
 import { studyCommand } from "./commands/study.js";
+import { vectorsCommand } from "./commands/vectors.js";
 import { verifyCommand } from "./commands/verify.js";
 import { verifyModelCommand } from "./commands/verify-model.js";
 
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   knockoutCommand,
   pathCommand,
   generateCommand,
+  vectorsCommand,
   trainCommand,
   studyCommand,
   verifyCommand,

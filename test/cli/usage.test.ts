@@ -26,12 +26,14 @@ describe("help", () => {
         knockout      Cuts edges of attention one by one, and shows which of them a behaviour needs.
         path          Patches paths: what each sender says to a receiver directly (path patching).
         generate      Continues a prompt.
+        vectors       Lists the tensors of a file of vectors or activations; writes them in another format.
         train         Trains a small model, or an adapter of one; goes on where it was stopped.
         study         Runs a study of a model into a folder: findings, tables, figures, a report.
         verify        Runs a run again and compares every number within its tolerance.
         runs          Lists the runs in a folder, or asks them a question in SQL.
         diff          Holds two runs against each other: settings, findings, tables, generations.
-        verify-model  Checks that a model computes what it should: identities, and goldens where there are some.
+        verify-model  Checks that a model computes what it should: identities, goldens, activations of other
+                      programs.
 
       options
         --json        print one JSON document and nothing else

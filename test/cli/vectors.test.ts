@@ -1,11 +1,13 @@
 /** @file Vectors and control vectors on the command line. */
-import { join } from "node:path";
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { tensor, type Tensor } from "../../src/base/tensor.js";
 import { writeControlVector } from "../../src/formats/gguf/control-vector.js";
 import { readNpz, writeNpz } from "../../src/formats/npz.js";
 import { readSafetensors } from "../../src/formats/safetensors.js";
+import { readVectors } from "../../src/runtime/control-vector.js";
 import { temporaryFolder } from "../formats/folder.js";
 import { apart } from "../runtime/support.js";
 import { MODEL, sextant, sextantJson } from "./sextant.js";
@@ -78,6 +80,145 @@ describe("--control", () => {
       sextant lens: --control-strength must be a number, got "much"
       sextant lens: MODEL/model.safetensors: "lm_head.weight" is no direction of a layer; those are called direction.N, resid_post.N or N
       sextant lens: MODEL/config.json: neither safetensors, .npz, .npy, a .pt file of torch.save nor a control vector in GGUF"
+    `);
+  });
+});
+
+describe("vectors", () => {
+  const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/vectors/${name}`, import.meta.url));
+  const vectors = async (...argv: string[]): Promise<string> => {
+    const { out, err } = await sextant(["vectors", ...argv]);
+    return `${out}${err}`.replaceAll(root, "TMP").replaceAll(fixture(""), "");
+  };
+
+  test("lists names, shapes, addresses and lengths", async () => {
+    expect(await vectors(fixture("gemma3-old-style.gguf"))).toMatchInlineSnapshot(`
+      "control vector, made for gemma3: 2 tensors
+
+      name         shape  axes     address       length
+      direction.2  [32]   d_model  resid_post.2   5.138
+      direction.1  [32]   d_model  resid_post.1   4.553
+      "
+    `);
+    writeNpz(path("two.npz"), { "blocks.0.hook_mlp_out": tensor(new Float32Array(128).fill(1), [1, 2, 64]), odd: wave(1) });
+    expect(await vectors(path("two.npz"), MODEL)).toMatchInlineSnapshot(`
+      "npz: 2 tensors
+
+      name                   shape       axes                 address    length  no address, since
+      blocks.0.hook_mlp_out  [1, 2, 64]  batch, pos, d_model  mlp_out.0   8.000
+      odd                    [64]                                         5.609  "odd" is not the address of a point
+      "
+    `);
+    expect(await vectors(path("two.npz"))).not.toContain("no address");
+    const { tensors } = await sextantJson<{ tensors: object[] }>("vectors", path("two.npz"), MODEL);
+    expect(tensors).toMatchObject([
+      { address: "mlp_out.0", axes: ["batch", "pos", "d_model"], length: 8 },
+      { name: "odd", axes: [] },
+    ]);
+  });
+
+  test("names that would steer a terminal do not", async () => {
+    writeNpz(path("bell.npz"), { "\u001b[31mred\u0007": wave(1) });
+    expect(await vectors(path("bell.npz"))).toContain(String.raw`\x1b[31mred\x07`);
+  });
+
+  test("writes every format, and what was written is the same", async () => {
+    const source = fixture("gpt-neo-mixed-untied.gguf");
+    const wanted = readVectors(source).tensors;
+    for (const name of ["v.npz", "v.safetensors", "v.gguf"]) {
+      expect(await vectors(source, "--out", path(name))).toContain(`written to TMP/${name}`);
+      const found = readVectors(path(name)).tensors;
+      for (const [key, value] of wanted) expect(found.get(key)).toEqual(value);
+      expect(found.size).toBe(wanted.size);
+    }
+    expect(readVectors(path("v.gguf")).modelHint).toBe("gpt-neo");
+    await vectors(path("two.npz"), MODEL);
+    writeNpz(path("zero.npz"), { "resid_post.0": wave(1), "resid_post.1": wave(2) });
+    expect(await vectors(path("zero.npz"), MODEL, "--layers", "1", "--out", path("one.gguf"))).toContain("written");
+    expect(readVectors(path("one.gguf"))).toMatchObject({ modelHint: "llama" });
+    expect([...readVectors(path("one.gguf")).tensors.keys()]).toEqual(["direction.1"]);
+  });
+
+  test("refuses what cannot be written", async () => {
+    const said = [
+      await vectors(path("zero.npz"), "--out", path("x.gguf")),
+      await vectors(path("zero.npz"), MODEL, "--out", path("x.gguf")),
+      await vectors(path("zero.npz"), "--out", path("x.npy")),
+      await vectors(path("zero.npz"), "--layers", "2"),
+      await vectors(path("zero.npz"), "--out", path("x.npz"), "--model-hint", "llama"),
+      await vectors(fixture("refused/objects.npz")),
+      await vectors(fixture("expected.safetensors"), "--out", path("x.gguf")),
+    ].map((text) => text.split("\n").find((line) => line.startsWith("sextant")));
+    expect(said.join("\n")).toMatchInlineSnapshot(`
+      "sextant vectors: cannot write TMP/x.gguf: a control vector names its model. Instead: give the model, or its model_type
+      sextant vectors: cannot write a direction of layer 0 for llama.cpp: it adds nothing after layer 0, and refuses the whole file. Instead: leave that layer out
+      sextant vectors: cannot write TMP/x.npy: tensors are not written as .npy. Instead: name it .safetensors or .npz
+      sextant vectors: TMP/zero.npz has no direction of layer 2
+      sextant vectors: --model-hint without --out FILE.gguf
+      sextant vectors: cannot read refused/objects.npz, "bad.npy": its values '|O' are Python objects: a pickle, which runs code when it is loaded. Instead: save arrays of numbers, without allow_pickle
+      sextant vectors: cannot write TMP/x.gguf: "gemma3-old-style.both" is no direction of a layer; those are called direction.N, resid_post.N or N"
+    `);
+  });
+});
+
+describe("verify-model --dump", () => {
+  const ROWS = "[[0,1,33,11,17,49],[0,2,5,7,9,11]]";
+
+  /** A dump of the model's own values, some of them changed. */
+  async function dump(change: (value: number, at: number) => number): Promise<string> {
+    const out = path("own.npz");
+    await sextant(["read", MODEL, "--tokens", ROWS, "--points", "resid_pre.*,attn_out.1", "--out", out]);
+    const { lengths: _, ...tensors } = Object.fromEntries(readNpz(out));
+    const changed = tensors["attn_out.1"]!;
+    const named = {
+      "blocks.0.hook_resid_pre": tensors["resid_pre.0"]!,
+      "attn_out.1": { ...changed, data: Float32Array.from(changed.data, change) },
+    };
+    writeNpz(path("dump.npz"), { ...named, "blocks.1.hook_q_input": tensors["resid_pre.1"]! });
+    return path("dump.npz");
+  }
+
+  test("says what agrees, and what was left out and why", async () => {
+    const { code, out } = await sextant(["verify-model", MODEL, "--dump", await dump((value) => value), "--tokens", ROWS]);
+    expect(out).toMatchInlineSnapshot(`
+      "in the dump              address      verdict  max |Δ|  relative  differs by
+      blocks.0.hook_resid_pre  resid_pre.0  agrees    0.0e+0    0.0e+0
+      attn_out.1               attn_out.1   agrees    0.0e+0    0.0e+0
+
+      1 tensor left out:
+        blocks.1.hook_q_input: it is the stream in front of the norm, one copy a head, so an edit there reaches one head alone; instead: resid_pre.1, for the same numbers
+
+      2 tensors compared, none differs.
+      "
+    `);
+    expect(code).toBe(0);
+  });
+
+  test("fails where something differs", async () => {
+    const file = await dump((value, at) => value + (at === 3 ? 1 : 0));
+    const { code, out } = await sextant(["verify-model", MODEL, "--dump", file, "--tokens", ROWS]);
+    expect(out).toMatch(/attn_out\.1 +attn_out\.1 +differs +1\.0e\+0/);
+    expect(out).toContain("1 of 2 tensors differs, the first is attn_out.1.");
+    expect(code).toBe(1);
+    expect((await sextant(["verify-model", MODEL, "--dump", file, "--tokens", ROWS, "--tolerance", "10"])).code).toBe(0);
+  });
+
+  test("that makes no sense is wrong use", async () => {
+    const run = async (...options: string[]): Promise<string> => (await sextant(["verify-model", MODEL, ...options])).err.split("\n")[0]!;
+    expect(
+      [
+        await run("--tokens", "[1]"),
+        await run("--dump", "x.npz", "--golden", "y"),
+        await run("--dump", path("dump.npz"), "--tolerance=-1"),
+        await run("--dump", path("dump.npz")),
+        await run("--dump", path("dump.npz"), "--tokens", "[[0,1],[0,9999]]"),
+      ].join("\n"),
+    ).toMatchInlineSnapshot(`
+      "sextant verify-model: --tokens and --tolerance are for --dump
+      sextant verify-model: takes only one of --golden and --dump
+      sextant verify-model: --tolerance must be 0 or more, got -1
+      sextant verify-model: the dump does not hold the tokens that were run (as tokens, input_ids, hook_tokens): give them
+      sextant verify-model: tokens: row 1 has 9999 at position 1; the vocabulary has ids 0 to 64"
     `);
   });
 });
