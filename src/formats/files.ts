@@ -13,11 +13,13 @@ export function fileError(what: string, path: string, error: unknown): SextantEr
 
 const REASONS: { readonly [code: string]: string } = {
   ENOENT: "it does not exist",
-  ENOTDIR: "it does not exist",
+  ENOTDIR: "a part of the path is a file, not a folder",
   EISDIR: "it is a folder",
   EACCES: "no permission",
   EPERM: "no permission",
   ENOSPC: "the disk is full",
+  EDQUOT: "the disk's quota is used up",
+  EFBIG: "the file would be larger than the system allows (ulimit -f)",
   EROFS: "the disk is read-only",
   EMFILE: "too many open files",
   ELOOP: "its symbolic links go round in a circle",

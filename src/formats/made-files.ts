@@ -17,6 +17,8 @@ const DAY = 24 * 3600 * 1000;
 const CHUNK = 1 << 24;
 const ENDING = ".safetensors";
 const MARK = ".used";
+/** How the names end that `writeAtomic` gives files before they are whole. */
+const HALF_WRITTEN = ".tmp";
 /** A file younger than this when it is hashed may change once more within one tick of its clock; its hash is not kept. */
 const SETTLED_MS = 3000;
 const HASH_DIGITS = 64;
@@ -140,22 +142,32 @@ interface Kept {
   readonly used: number;
 }
 
-/** The files of the folder, which is made if it is not there; the time is what the disk calls now. */
+/** The files of the folder, which is made if it is not there; the time is what the disk calls now. What dead processes left half written goes after a day. */
 function lookInto(folder: string): { kept: readonly Kept[]; now: number; free: number } {
   try {
     mkdirSync(folder, { recursive: true });
     const clock = join(folder, ".now");
     writeAtomic(clock, []);
-    const kept = readdirSync(folder)
-      .filter((name) => name.endsWith(ENDING))
-      .map((name): Kept => {
-        const path = join(folder, name);
-        const { size, mtimeMs } = statOf(path);
-        return { path, bytes: size, used: isThere(path + MARK) ? statOf(path + MARK).mtimeMs : mtimeMs };
-      });
+    const now = statOf(clock).mtimeMs;
+    const names = readdirSync(folder);
+    for (const name of names.filter((other) => other.endsWith(HALF_WRITTEN))) dropStale(join(folder, name), now);
+    const kept = names.filter((name) => name.endsWith(ENDING)).flatMap((name) => keptAt(join(folder, name)));
     const { bavail, bsize } = statfsSync(folder);
-    return { kept, now: statOf(clock).mtimeMs, free: bavail * bsize };
+    return { kept, now, free: bavail * bsize };
   } catch (error) {
     throw fileError("cannot use the folder", folder, error);
   }
+}
+
+/** Nothing where another process has deleted the file meanwhile. */
+function keptAt(path: string): Kept[] {
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (!file) return [];
+  const mark = statSync(path + MARK, { throwIfNoEntry: false });
+  return [{ path, bytes: file.size, used: (mark ?? file).mtimeMs }];
+}
+
+function dropStale(path: string, now: number): void {
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file && now - file.mtimeMs > DAY) rmSync(path, { force: true });
 }

@@ -64,6 +64,10 @@ export function ggufConfig(given: GgufDescription, where: string): Json {
   const keys = new Config(Object.fromEntries([...metadata].filter(([key]) => !key.startsWith("tokenizer."))), where);
   const architecture = keys.text("general.architecture", "");
   const settings = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
+  if (architecture === "controlvector") {
+    const why = "it is a control vector, which changes a model and is none";
+    throw refuse({ what: `cannot load ${where}`, why, instead: "give the model's own file, and this one with --control" });
+  }
   if (!settings) {
     const why = `the architectures read from GGUF are ${GGUF_ARCHITECTURES.join(", ")}`;
     throw refuse({ what: `cannot load the architecture ${quote(architecture)} of ${where}`, why, instead: "use the model's safetensors" });

@@ -24,7 +24,9 @@ export function addressIn(spec: ModelSpec, name: string): { readonly address: st
   } catch (error) {
     if (!isSextantError(error)) throw error;
     const { refusal, message } = error;
-    return { why: refusal ? `${refusal.why}${refusal.instead ? `; instead: ${refusal.instead}` : ""}` : message.split("; the points are")[0]! };
+    return {
+      why: refusal ? `${refusal.why}${refusal.instead ? `; instead: ${refusal.instead}` : ""}` : message.split("; the points are")[0]!,
+    };
   }
 }
 

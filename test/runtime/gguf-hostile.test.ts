@@ -148,3 +148,34 @@ test("a model that keys or tensors make another one is refused by name", () => {
     factors and scaling: unsupported: cannot honour the rope scaling of FILE: it has rope_freqs.weight, too, and it is not clear which of them holds"
   `);
 });
+
+test("a model cut off anywhere, of types that are not read, or that is none says so", () => {
+  const bytes = readFileSync(file("llama"));
+  for (const share of [0, 0.01, 0.2, 0.5, 0.9, 0.999])
+    expect(
+      refusal(() => readSpec(write("cut.gguf", bytes.subarray(0, Math.floor(bytes.length * share))))),
+      String(share),
+    ).toMatch(/^format: TMP.cut\.gguf: /);
+  const unread = ggufBytes({
+    pairs: Object.entries(keys).map(([key, value]): Pair => [key, ...value]),
+    claims: [{ name: "token_embd.weight", lengths: [4, 5], type: 26, offset: 0 }],
+    data: new Uint8Array(96),
+  });
+  const said = [
+    refusal(() => readSpec(write("unread.gguf", unread))),
+    refusal(() => readSpec(fileURLToPath(new URL("../fixtures/vectors/gemma3-old-style.gguf", import.meta.url)))).replace(
+      /\S*fixtures/,
+      "",
+    ),
+    refusal(() => loadTokenizer(model({}))),
+    refusal(() => loadTokenizer(model({ "tokenizer.ggml.model": [8, "rwkv"] }))),
+    refusal(() => loadTokenizer(model({ "tokenizer.ggml.model": [8, "llama"] }))),
+  ];
+  expect(said.join("\n")).toMatchInlineSnapshot(`
+    "weights: cannot load TMP/unread.gguf: its tensor "token_embd.weight" is stored as I32; read are F32, F16, BF16, F64, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, IQ2_XXS. Instead: use the model in another quantisation
+    unsupported: cannot load /vectors/gemma3-old-style.gguf: it is a control vector, which changes a model and is none. Instead: give the model's own file, and this one with --control
+    unsupported: cannot read the tokenizer of TMP/model.gguf: it has none. Instead: give token ids with --tokens
+    unsupported: cannot read the tokenizer of TMP/model.gguf: it is of the kind "rwkv"; read are gpt2, llama. Instead: give token ids with --tokens
+    format: TMP/model.gguf: tokenizer.ggml.tokens must be a list of texts, it is missing"
+  `);
+});

@@ -466,6 +466,6 @@ describe("an answer that is not to be trusted", () => {
 test("a cache that cannot be written to is named", async () => {
   writeFileSync(cache, "a file");
   expect(await refusal(pull())).toMatchInlineSnapshot(
-    `"file: cannot write to the cache's folder CACHE/models--lab--tiny/blobs: it does not exist"`,
+    `"file: cannot write to the cache's folder CACHE/models--lab--tiny/blobs: a part of the path is a file, not a folder"`,
   );
 });
