@@ -39,8 +39,8 @@ export const vectorsCommand = defineCommand({
   ],
   async run(call) {
     const { layers, out, "model-hint": hint } = call.options;
-    const [path = ""] = call.arguments;
-    if (hint !== undefined && !/\.gguf$/i.test(out ?? "")) throw usage("--model-hint without --out FILE.gguf");
+    const path = call.arguments[0]!;
+    checkHint(hint, out);
     const wanted = parseIndices(layers, "--layers");
     const { onlyLayers, readVectors, writeVectors } = await import("../../runtime/control-vector.js");
     const file = readVectors(path);
@@ -55,6 +55,10 @@ export const vectorsCommand = defineCommand({
     };
   },
 });
+
+function checkHint(hint: string | undefined, out = ""): void {
+  if (hint !== undefined && !/\.gguf$/i.test(out)) throw usage("--model-hint without --out FILE.gguf");
+}
 
 async function specOf(call: Call<typeof OPTIONS>): Promise<ModelSpec | undefined> {
   const named = call.arguments[1];
