@@ -4,6 +4,7 @@
  */
 import { parseExpression, sameNumbers, valueOf } from "./expression.js";
 import type { Task } from "./task.js";
+import { GIVEN_UP } from "./trace.js";
 
 /** An attempt as written. */
 export interface Attempt {
@@ -19,7 +20,9 @@ export interface ParsedTrace {
   readonly attempts: readonly Attempt[];
   /** The value of the answer; undefined where there is none, or it does not use the task's numbers once each. */
   readonly answer: number | undefined;
-  /** Whether every line is an attempt but the last, which is the answer, and nothing follows. */
+  /** Whether the last line says that no attempt worked. */
+  readonly isGivenUp: boolean;
+  /** Whether every line is an attempt but the last, which is the answer to the last attempt alone, or that there is none; and nothing follows. */
   readonly inFormat: boolean;
 }
 
@@ -39,10 +42,13 @@ export function parseTrace(task: Pick<Task, "numbers" | "target">, text: string)
   const attempts = matches.map((match) => attemptFrom(task, match));
   const onlyAttempts =
     matches.length === read.length && matches.every(([, , , verdict]) => verdict === "this works" || verdict === `not ${task.target}`);
-  const ends = attempts.at(-1)?.verdict === "works" && attempts.slice(0, -1).every(({ verdict }) => verdict === "not");
+  const isGivenUp = `${last}\n` === GIVEN_UP;
+  const lastVerdict = isGivenUp ? "not" : "works";
+  const ends = attempts.at(-1)?.verdict === lastVerdict && attempts.slice(0, -1).every(({ verdict }) => verdict === "not");
   return {
     attempts,
     answer: isAnswered ? reached(task, last.slice(ANSWER.length)) : undefined,
+    isGivenUp,
     inFormat: closes && isAnswered && onlyAttempts && ends,
   };
 }

@@ -19,6 +19,8 @@ export interface Verdicts {
 /** What searches are worth. A share of nothing is undefined. */
 export interface TraceReport {
   readonly solved: ShareInterval | undefined;
+  /** Searches in the format that say that they found nothing. */
+  readonly givenUp: ShareInterval | undefined;
   readonly inFormat: ShareInterval | undefined;
   /** Attempts whose claimed value is the true one; an attempt without a true value is wrong. */
   readonly arithmetic: ShareInterval | undefined;
@@ -38,6 +40,7 @@ export function reportTraces(tasks: readonly Pick<Task, "numbers" | "target">[],
   const attempts = parsed.flatMap(({ task: { target }, trace }) => trace.attempts.map((attempt): Judged => ({ ...attempt, target })));
   return {
     solved: shareOf(parsed, ({ task, trace }) => trace.answer === task.target),
+    givenUp: shareOf(parsed, ({ trace }) => trace.inFormat && trace.isGivenUp),
     inFormat: shareOf(parsed, ({ trace }) => trace.inFormat),
     arithmetic: shareOf(attempts, ({ value, claimed }) => value === claimed),
     firstDigit: shareOf(attempts, ({ value, claimed }) => value !== undefined && beginning(value) === beginning(claimed)),

@@ -37,12 +37,22 @@ function checkShare(name: string, share: number): void {
   if (!(share >= 0 && share <= 1)) throw new SextantError("usage", `countdown: ${name} must be a share from 0 to 1, got ${share}`);
 }
 
-/** Both searches are short, so that they fit into the context. */
+/** Draws of a search that fits behind a worked example. */
+const MOST_DRAWS = 20;
+
+/** The example is short; the search behind it is any that fits into the context. */
 function exampleRow(random: Random, options: TraceOptions): Row {
   const { counts } = taskOptions(options);
-  const shown = makeSample(random, { ...options, counts: [Math.min(...counts)], mostWrong: 1 });
-  const { prompt, response } = makeSample(random, { ...options, mostWrong: Math.min(4, wrongLimit(options)) });
-  return rowOf(shown.prompt + shown.response + prompt, response);
+  const shown = makeSample(random, { ...options, counts: [Math.min(...counts)], mostWrong: 1, givesUp: false });
+  const rowBehind = (own: TraceOptions): Row => {
+    const { prompt, response } = makeSample(random, own);
+    return rowOf(shown.prompt + shown.response + prompt, response);
+  };
+  for (let draw = 0; draw < MOST_DRAWS; draw++) {
+    const row = rowBehind(options);
+    if (row.tokens.length <= CONTEXT) return row;
+  }
+  return rowBehind({ ...options, mostWrong: Math.min(4, wrongLimit(options)), givesUp: false });
 }
 
 function drillRow(random: Random, options: TraceOptions): Row {

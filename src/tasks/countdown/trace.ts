@@ -20,7 +20,15 @@ export interface TraceOptions extends TaskOptions {
    * reach the target ends the search. Default 0: attempts are drawn.
    */
   readonly orderly?: number;
+  /**
+   * With `hit`: a search that has `mostWrong` wrong attempts ends there, without a solution, instead of having it next for certain. One that finds none then says so instead of
+   * claiming one. Default false.
+   */
+  readonly givesUp?: boolean;
 }
+
+/** The last line of a search that found nothing. */
+export const GIVEN_UP = "answer none\n";
 
 /** The bound of `mostWrong`. */
 const MOST_WRONG = 50;
@@ -47,10 +55,13 @@ export function answerOf(expression: Expression): string {
   return `answer ${textOf(expression)}\n`;
 }
 
-/** A search: some wrong attempts, no two alike, then one that works and the answer. Fewer than were drawn where the task has no more of them. */
+/**
+ * A search: some wrong attempts, no two alike, then one that works and the answer, or with `givesUp` that there is none. Fewer attempts than were drawn where the task has no more
+ * of them.
+ */
 export function writeSearch(random: Random, task: Task, options: TraceOptions = {}): string {
   const wrong = wrongCount(random, options);
-  const { target, solution } = task;
+  const { target } = task;
   const seen = new Set<string>();
   let text = "";
   let last: Expression | undefined;
@@ -67,7 +78,13 @@ export function writeSearch(random: Random, task: Task, options: TraceOptions = 
     text += attemptOf(attempt, value, target);
     last = attempt;
   }
-  return text + attemptOf(solution, target, target) + answerOf(solution);
+  return text + endOf(task, wrong, options);
+}
+
+/** The attempt that works and the answer, or that none was found. */
+function endOf({ target, solution }: Task, wrong: number, options: TraceOptions): string {
+  const isGivenUp = options.givesUp === true && options.hit !== undefined && wrong === wrongLimit(options);
+  return isGivenUp ? GIVEN_UP : attemptOf(solution, target, target) + answerOf(solution);
 }
 
 function isOrderly(random: Random, last: Expression | undefined, { orderly = 0 }: TraceOptions): boolean {

@@ -12,19 +12,19 @@ const WORDS = [
   "\n", "-", " -", " +", " *", " /", " =", " (", "not", "this", " works", ")", "numbers", " target", "answer",
 ] as const;
 
-/** All tokens in the order of their ids: special ones, words, digits, and digits behind a space. */
-export const VOCABULARY: readonly string[] = [...SPECIAL, ...WORDS, ...DIGITS, ...DIGITS.map((digit) => ` ${digit}`)];
+/** All tokens in the order of their ids: special ones, words, digits, digits behind a space, and the answer of a search that found none. */
+export const VOCABULARY: readonly string[] = [...SPECIAL, ...WORDS, ...DIGITS, ...DIGITS.map((digit) => ` ${digit}`), " none"];
 
 /** Ids of the special tokens. */
 export const TOKENS = { pad: 0, bos: 1, eos: 2 } as const;
 
 /** The longest row in tokens that the tokenizer is made for. */
-export const CONTEXT = 256;
+export const CONTEXT = 320;
 
 const IDS: ReadonlyMap<string, number> = new Map(VOCABULARY.map((word, id) => [word, id] as const));
 
 /** What one token is, longest first. */
-const PIECE = /\n| ?\d| works| target|numbers|answer|this|not| \(|\)| [-+*/=]|-/y;
+const PIECE = /\n| ?\d| works| none| target|numbers|answer|this|not| \(|\)| [-+*/=]|-/y;
 
 /** The id of a token; an unknown one is an error. */
 export function idOf(token: string): number {
@@ -62,7 +62,7 @@ export function tokenizerFiles(): Readonly<Record<string, object>> {
     normalized: false,
     special: true,
   }));
-  const pattern = { Regex: "\\n| ?[0-9]| works| target|numbers|answer|this|not| \\(|\\)| [-+*/=]|-" };
+  const pattern = { Regex: "\\n| ?[0-9]| works| none| target|numbers|answer|this|not| \\(|\\)| [-+*/=]|-" };
   return {
     "tokenizer.json": {
       version: "1.0",

@@ -57,6 +57,7 @@ Greedy searches on ${rewarded.solved?.n ?? 0} held-out tasks, no two alike, with
 | | after imitation | after reward |
 |---|---|---|
 ${row("answer right", ({ solved }) => solved)}
+${row("says that it found none", ({ givenUp }) => givenUp)}
 ${row("in the format", ({ inFormat }) => inFormat)}
 ${row("values calculated right", ({ arithmetic }) => arithmetic)}
 ${row("their sign and first digit right", ({ firstDigit }) => firstDigit)}
@@ -89,10 +90,11 @@ function countsText(task: TraceOptions): string {
 function wrongText(task: TraceOptions): string {
   const before = `up to ${wrongLimit(task)} wrong attempts before the right one`;
   const chance = task.hit === undefined ? "all counts as likely" : `which comes next with chance ${task.hit} until there are so many`;
+  const end = task.givesUp ? `; a search that has ${wrongLimit(task)} ends without a solution, \`answer none\`` : "";
   const order = task.orderly
     ? `; ${percentText(task.orderly)} of the wrong ones follow from the one before: + and - count up, then the first number goes to the end`
     : "";
-  return `${before}, ${chance}${order}`;
+  return `${before}, ${chance}${order}${end}`;
 }
 
 function percentText(share: number): string {

@@ -1,5 +1,5 @@
 /** @file How the CountDown model is trained: everything that the result depends on, as plain data. */
-import { VOCABULARY, TOKENS, tokenizerFiles } from "../../tasks/countdown/vocabulary.js";
+import { CONTEXT, VOCABULARY, TOKENS, tokenizerFiles } from "../../tasks/countdown/vocabulary.js";
 import type { TraceOptions } from "../../tasks/countdown/trace.js";
 import type { JsonObject } from "../../formats/json.js";
 import type { ModelFiles } from "../checkpoint.js";
@@ -42,18 +42,19 @@ export const COUNTDOWN: CountdownRecipe = {
     largestNumber: 12,
     largestTarget: 99,
     sums: 3,
-    mostWrong: 8,
+    mostWrong: 12,
     hit: 0.2,
     orderly: 0.6,
+    givesUp: true,
   },
   model: { layers: 4, dModel: 160, heads: 5, dMlp: 432 },
   imitation: { steps: 5000, rows: 32, drills: 0.35, examples: 0.15, peak: 2e-3, warmUp: 100 },
-  reward: { steps: 60, prompts: 16, group: 8, rate: 1e-4, clip: 0.2, kl: 0.02 },
+  reward: { steps: 60, prompts: 12, group: 8, rate: 1e-4, clip: 0.2, kl: 0.02 },
   evaluation: { tasks: 128, every: 1000 },
 };
 
 /** The most tokens that a search may take. */
-export const MOST_NEW = 210;
+export const MOST_NEW = 280;
 
 /** The configuration: Llama's blocks with tied embeddings. */
 export function configOf({ model: { layers, dModel, heads, dMlp } }: CountdownRecipe): JsonObject {
@@ -66,7 +67,7 @@ export function configOf({ model: { layers, dModel, heads, dMlp } }: CountdownRe
     num_hidden_layers: layers,
     num_attention_heads: heads,
     num_key_value_heads: heads,
-    max_position_embeddings: 256,
+    max_position_embeddings: CONTEXT,
     rms_norm_eps: 1e-6,
     rope_theta: 10_000,
     hidden_act: "silu",

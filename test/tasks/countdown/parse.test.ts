@@ -14,6 +14,7 @@ describe("a search that is right", () => {
         { value: 18, claimed: 18, verdict: "works" },
       ],
       answer: 18,
+      isGivenUp: false,
       inFormat: true,
     });
     expect(reward(TASK, GOOD)).toBe(1);
@@ -35,6 +36,7 @@ describe("a search in the format, but wrong, is worth a tenth", () => {
     ["a division with a rest",        "- 4 / 3 * 6 = 18 (this works)\nanswer 4 / 3 * 6\n"],
     ["a right answer, but another attempt that is said to work", "- 3 + 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6\n"],
     ["an equation as answer",         "- 3 * 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6 = 18\n"],
+    ["none found",                    "- 3 + 4 + 6 = 13 (not 18)\nanswer none\n"],
     ["code",                          "- 3 * 4 + 6 = 18 (this works)\nanswer eval(18)\n"],
   ])("%s", (_, text) => {
     expect(reward(TASK, text)).toBe(0.1);
@@ -55,6 +57,9 @@ describe("a search out of the format is worth nothing", () => {
     ["the answer twice",              `${GOOD}answer 3 * 4 + 6\n`],
     ["an answer in the middle",       `answer 3 * 4 + 6\n${GOOD}`],
     ["no attempt that works",         "- 3 + 4 + 6 = 13 (not 18)\nanswer 3 * 4 + 6\n"],
+    ["none found, but one works",     "- 3 * 4 + 6 = 18 (this works)\nanswer none\n"],
+    ["none found, nothing tried",     "answer none\n"],
+    ["none found, the target called wrong", "- 3 * 4 + 6 = 18 (not 18)\nanswer none\n"],
     ["going on after it worked",      "- 3 * 4 + 6 = 18 (this works)\n- 3 + 4 + 6 = 13 (not 18)\nanswer 3 * 4 + 6\n"],
     ["two that work",                 "- 3 * 4 + 6 = 18 (this works)\n- 3 * 4 + 6 = 18 (this works)\nanswer 3 * 4 + 6\n"],
     ["another target in a verdict",   GOOD.replace("not 18", "not 17")],

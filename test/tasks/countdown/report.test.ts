@@ -13,6 +13,8 @@ const TEXTS = [
   "- 1 * 2 * 3 = 60 (not 6)\n",
   // No value at all, and a sign that is wrong.
   "- 3 + 3 = 6 (not 6)\n- 1 - 2 - 3 = 4 (not 6)\n",
+  // Gives up, after an attempt that was right.
+  "- 1 + 2 + 3 = 6 (not 6)\nanswer none\n",
 ];
 const report = reportTraces(
   TEXTS.map(() => TASK),
@@ -21,20 +23,21 @@ const report = reportTraces(
 
 test("planted errors are counted where they belong", () => {
   const counts = (share: { share: number; n: number } | undefined): readonly number[] => [share!.share * share!.n, share!.n];
-  expect(counts(report.solved)).toEqual([1, 4]);
-  expect(counts(report.inFormat)).toEqual([2, 4]);
-  expect(counts(report.arithmetic)).toEqual([2, 6]);
-  expect(counts(report.firstDigit)).toEqual([3, 6]);
+  expect(counts(report.solved)).toEqual([1, 5]);
+  expect(counts(report.givenUp)).toEqual([1, 5]);
+  expect(counts(report.inFormat)).toEqual([3, 5]);
+  expect(counts(report.arithmetic)).toEqual([3, 7]);
+  expect(counts(report.firstDigit)).toEqual([4, 7]);
   expect([report.byClaimed.hits, report.byClaimed.misses].map(counts)).toEqual([
-    [2, 3],
+    [2, 4],
     [3, 3],
   ]);
   expect([report.byTrue.hits, report.byTrue.misses].map(counts)).toEqual([
-    [1, 2],
+    [1, 3],
     [3, 4],
   ]);
-  expect(report.byClaimed.balanced!.share).toBeCloseTo((2 / 3 + 1) / 2, 15);
-  expect(report.byTrue.balanced!.share).toBeCloseTo((1 / 2 + 3 / 4) / 2, 15);
+  expect(report.byClaimed.balanced!.share).toBeCloseTo((2 / 4 + 1) / 2, 15);
+  expect(report.byTrue.balanced!.share).toBeCloseTo((1 / 3 + 3 / 4) / 2, 15);
 });
 
 test("intervals are Wilson's, as scipy gives them", () => {
@@ -48,7 +51,7 @@ test("the interval of a balanced accuracy is narrower than the mean of both, and
   expect(balanced!.low).toBeGreaterThan((hits!.low + misses!.low) / 2);
   expect(balanced!.high).toBeLessThan((hits!.high + misses!.high) / 2);
   expect(balanced!.low).toBeLessThan(balanced!.share);
-  expect(balanced!.n).toBe(6);
+  expect(balanced!.n).toBe(7);
 });
 
 test("a share of nothing is undefined, and a class that is missing leaves no balance", () => {

@@ -68,6 +68,20 @@ describe("a search", () => {
     expect(linesOf(sure.response).attempts).toHaveLength(1);
   });
 
+  test("with `givesUp` ends without a solution where none came in so many attempts, and only there", () => {
+    const options = { counts: [4], mostWrong: 3, hit: 0.4, givesUp: true };
+    const found = Array.from({ length: 1000 }, (_, i) => linesOf(makeSample(seededRandom(6, i), options).response));
+    const givenUp = found.filter(({ rest }) => rest[0] === "answer none");
+    // 0.6³ of 1000 as above.
+    expect(Math.abs(givenUp.length - 216)).toBeLessThan(62);
+    for (const { attempts, rest } of givenUp) {
+      expect(attempts.map(({ verdict }) => verdict.slice(0, 3))).toEqual(attempts.map(() => "not"));
+      expect(attempts).toHaveLength(3);
+      expect(rest).toEqual(["answer none", ""]);
+    }
+    for (const { attempts } of found.filter((one) => !givenUp.includes(one))) expect(attempts.at(-1)!.verdict).toBe("this works");
+  });
+
   test.each([0, -0.1, 1.01, Number.NaN])("refuses a chance of %d that the next attempt works", (hit) => {
     expect(thrownBy(() => makeSample(seededRandom(1), { hit })).message).toBe(`countdown: hit must be above 0 and at most 1, got ${hit}`);
   });

@@ -17,7 +17,7 @@ function firstPart(recipe: CountdownRecipe): string {
 
 test("the card of the recipe tells of its draws, its chance to stop and its practice", () => {
   expect(firstPart(COUNTDOWN)).toMatchInlineSnapshot(
-    `"5000 steps on 32 rows each (AdamW, peak 0.002, cosine). Rows are written searches: 3 or 4 numbers (3 in 3 of 4 draws, + and - drawn 3 times as often as * and /) of 1 to 12, targets of 1 to 99, up to 8 wrong attempts before the right one, which comes next with chance 0.2 until there are so many; 60 % of the wrong ones follow from the one before: + and - count up, then the first number goes to the end. About 35 % are practice instead: attempts without a search, of which only values and verdicts count in the loss. About 15 % of the searches stand behind a worked example of another task. All are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them."`,
+    `"5000 steps on 32 rows each (AdamW, peak 0.002, cosine). Rows are written searches: 3 or 4 numbers (3 in 3 of 4 draws, + and - drawn 3 times as often as * and /) of 1 to 12, targets of 1 to 99, up to 12 wrong attempts before the right one, which comes next with chance 0.2 until there are so many; 60 % of the wrong ones follow from the one before: + and - count up, then the first number goes to the end; a search that has 12 ends without a solution, \`answer none\`. About 35 % are practice instead: attempts without a search, of which only values and verdicts count in the loss. About 15 % of the searches stand behind a worked example of another task. All are made from the seed; none of a held-out task (one in sixteen, by a hash of numbers and target) is among them."`,
   );
 });
 
