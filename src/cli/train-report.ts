@@ -12,10 +12,12 @@ export function reporter(
 ): (event: TrainEvent) => void {
   return (event) => {
     if (event.kind === "step") {
-      const { step, loss, learningRate } = event.record;
+      const { step, loss, learningRate, reward } = event.record;
       call.onProgress({ stage: part, done: step, total: steps });
       if (step % every === 0 || step === steps)
-        call.say(`${part}  step ${step}/${steps}  loss ${loss.toFixed(4)}  rate ${learningRate.toPrecision(3)}\n`);
+        call.say(
+          `${part}  step ${step}/${steps}  ${reward === undefined ? `loss ${loss.toFixed(4)}` : `reward ${reward.toFixed(3)}`}  rate ${learningRate.toPrecision(3)}\n`,
+        );
     } else if (event.kind === "evaluation") {
       const values = Object.entries(event.record.values).map(([name, value]) => `${name} ${value.toFixed(3)}`);
       call.say(`${part}  held out, after ${event.record.step} steps: ${values.join("  ")}\n`);
@@ -37,12 +39,14 @@ export function lossCurveSvg({ steps, evaluations }: History, title: string): st
   return curveSvg([own, smoothed(steps), ...(held.length > 0 ? [heldOut] : [])], { title, xLabel: "step", yLabel: "loss, nats a token" });
 }
 
-/** Every value that evaluations gave, by step. */
-export function evaluationCurveSvg({ evaluations }: History, title: string): string {
+/** Every value that evaluations gave, by step, and the mean rewards where the steps had some. */
+export function evaluationCurveSvg({ evaluations, steps }: History, title: string): string {
   const names = [...new Set(evaluations.flatMap(({ values }) => Object.keys(values)))];
   const x = evaluations.map(({ step }) => step);
+  const rewarded = steps.filter(({ reward }) => reward !== undefined);
+  const rewards = { name: "mean reward", x: rewarded.map(({ step }) => step), y: rewarded.map(({ reward }) => reward), faint: true };
   return curveSvg(
-    names.map((name) => ({ name, x, y: evaluations.map(({ values }) => values[name]) })),
+    [...(rewarded.length > 0 ? [rewards] : []), ...names.map((name) => ({ name, x, y: evaluations.map(({ values }) => values[name]) }))],
     { title, xLabel: "step", yLabel: "share" },
   );
 }

@@ -1,5 +1,6 @@
 /** @file Losses and gradients of several micro-batches as those of one batch: each weighs what it has tokens that count. */
 import { SextantError } from "../base/errors.js";
+import { mean } from "../base/statistics.js";
 import { quote } from "../formats/json.js";
 import type { StepResult } from "./step-types.js";
 
@@ -11,6 +12,8 @@ export interface Accumulated {
   /** Times `share`, the gradients of that loss. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
   readonly share: number;
+  /** The mean of the micro-batches' rewards, where they have some. */
+  readonly reward?: number;
 }
 
 /** Sums over the micro-batches of a step; its memory is used again for the next. */
@@ -20,16 +23,19 @@ export class Accumulator {
   #only: ReadonlyMap<string, Float32Array> | undefined;
   #loss = 0;
   #count = 0;
+  #rewards: number[] = [];
 
   clear(): void {
     this.#only = undefined;
     this.#loss = 0;
     this.#count = 0;
+    this.#rewards = [];
     for (const sum of this.#sums.values()) sum.fill(0);
   }
 
   /** Adds a result; one that is not `summed` must be the only one, and its gradients are used where they are. */
-  add({ loss, count, gradients }: StepResult, summed: boolean): void {
+  add({ loss, count, gradients, reward }: StepResult, summed: boolean): void {
+    if (reward !== undefined) this.#rewards.push(reward);
     if (count > 0) this.#loss += loss * count;
     this.#count += count;
     if (!summed) this.#only = gradients;
@@ -38,8 +44,9 @@ export class Accumulator {
 
   mean(): Accumulated {
     const [count, loss] = [this.#count, this.#loss / this.#count];
-    if (this.#only) return { loss, count, gradients: this.#only, share: 1 };
-    return { loss, count, gradients: this.#sums, share: 1 / count };
+    const reward = this.#rewards.length > 0 && { reward: mean(this.#rewards) };
+    if (this.#only) return { loss, count, gradients: this.#only, share: 1, ...reward };
+    return { loss, count, gradients: this.#sums, share: 1 / count, ...reward };
   }
 
   #sumOf(name: string, length: number): Float32Array {

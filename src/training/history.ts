@@ -13,6 +13,8 @@ export interface StepRecord {
   readonly gradientNorm: number;
   /** Tokens that counted. */
   readonly tokens: number;
+  /** Mean reward of what the model wrote, where it learns from rewards. */
+  readonly reward?: number;
 }
 
 /** What an evaluation after so many steps gave, by name; NaN where it gave nothing finite. */
@@ -50,7 +52,9 @@ const COLUMNS = ["step", "loss", "learningRate", "gradientNorm", "tokens"] as co
 /** The progress as JSON of columns, which is a third as long as records. Every number survives; what is not finite becomes null. */
 export function progressToJson({ step, history, best }: Progress): object {
   const steps = Object.fromEntries(COLUMNS.map((column) => [column, history.steps.map((record) => record[column])]));
-  return { step, ...(best && { best }), steps, evaluations: history.evaluations };
+  const isRewarded = history.steps.some(({ reward }) => reward !== undefined);
+  const rewards = isRewarded && { reward: history.steps.map(({ reward = null }) => reward) };
+  return { step, ...(best && { best }), steps: { ...steps, ...rewards }, evaluations: history.evaluations };
 }
 
 /** The progress that `progressToJson` wrote; `where` is what an error calls the file. */
@@ -81,13 +85,27 @@ function stepsOf(json: Readonly<Record<string, unknown>>, where: string): StepRe
   const lengths = new Set([step, loss, learningRate, gradientNorm, tokens].map(({ length }) => length));
   if (lengths.size > 1)
     throw new SextantError("format", `${where}: the columns of steps have different lengths, ${[...lengths].join(", ")}`);
-  return step.map((number, i) => ({
-    step: number,
-    loss: loss[i]!,
-    learningRate: learningRate[i]!,
-    gradientNorm: gradientNorm[i]!,
-    tokens: tokens[i]!,
-  }));
+  const rewards = json["reward"] === undefined ? [] : rewardsOf(json["reward"], step.length, where);
+  return step.map((number, i) => {
+    const reward = rewards[i] ?? null;
+    return {
+      step: number,
+      loss: loss[i]!,
+      learningRate: learningRate[i]!,
+      gradientNorm: gradientNorm[i]!,
+      tokens: tokens[i]!,
+      ...(reward !== null && { reward }),
+    };
+  });
+}
+
+/** The column of rewards; null where a step had none. */
+function rewardsOf(json: unknown, steps: number, where: string): (number | null)[] {
+  const rewards = listOf(json, `${where}: steps.reward`).map((item, i) =>
+    item === null ? null : numberOf(item, `${where}: steps.reward[${i}]`),
+  );
+  if (rewards.length === steps) return rewards;
+  throw new SextantError("format", `${where}: the columns of steps have different lengths, ${steps}, ${rewards.length}`);
 }
 
 function evaluationOf(json: unknown, where: string): EvaluationRecord {

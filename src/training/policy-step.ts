@@ -43,20 +43,21 @@ export function policyStep(policy: ModelStep, options: PolicyOptions): TrainStep
 }
 
 async function learn(policy: ModelStep, { tokens: prompts }: Batch, options: PolicyOptions): Promise<StepResult> {
-  const { group, write, reward, reference, onRollout } = options;
+  const { group, write, reward: worth, reference, onRollout } = options;
   const asked = prompts.flatMap((prompt) => Array.from({ length: group }, () => prompt));
   const written = await write(asked);
-  const rewards = asked.map((prompt, i) => reward(prompt, must(written[i], `continuation ${i}`)));
+  const rewards = asked.map((prompt, i) => worth(prompt, must(written[i], `continuation ${i}`)));
   const advantages = advantagesOf(rewards, group);
+  const reward = mean(rewards);
   onRollout?.({
-    reward: mean(rewards),
+    reward,
     length: mean(written.map((row) => row.length)),
     alike: mean(prompts.map((_, i) => Number(advantages.slice(i * group, (i + 1) * group).every((value) => value === 0)))),
   });
   const batch = continued(asked, written);
   const old = await policy.logprobs(batch);
   const columns = columnsOf(batch, { advantages, old, reference: reference ? await reference.logprobs(batch) : old });
-  return policy.run(batch, columns);
+  return { ...(await policy.run(batch, columns)), reward };
 }
 
 /** Each reward less the mean of its group, over their deviation; 0 where all of a group are alike. */

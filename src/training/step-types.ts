@@ -22,6 +22,8 @@ export interface StepResult {
   readonly count: number;
   /** By parameter; valid until the next step. */
   readonly gradients: ReadonlyMap<string, Float32Array>;
+  /** Mean reward of what the model wrote, where the step learns from rewards. */
+  readonly reward?: number;
 }
 
 /** Losses and gradients of a model at its current parameters. */

@@ -135,14 +135,14 @@ async function advance(run: Run, options: TrainOptions): Promise<void> {
     if (micro > 0) await breathe(signal);
     accumulator.add(await step.run(source.batch(run.step * accumulate + micro)), accumulate > 1);
   }
-  const { loss, count, gradients, share } = accumulator.mean();
+  const { loss, count, gradients, share, reward } = accumulator.mean();
   const norm = gradientNorm(gradients) * share;
   const learningRate = learningRateAt(schedule, run.step);
   if (!Number.isFinite(loss) || !Number.isFinite(norm))
     throw diverged(run, options, count === 0 ? "no token counts" : notFinite(loss, norm));
   optimiser.update(gradients, { learningRate, scale: share * clippingOf(norm, clip) });
   run.step++;
-  const record = { step: run.step, loss, learningRate, gradientNorm: norm, tokens: count };
+  const record = { step: run.step, loss, learningRate, gradientNorm: norm, tokens: count, ...(reward !== undefined && { reward }) };
   run.steps.push(record);
   onProgress?.({ kind: "step", record });
 }

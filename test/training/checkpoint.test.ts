@@ -19,7 +19,7 @@ const progress: Progress = {
   history: {
     steps: [
       { step: 1, loss: 0.1 + 0.2, learningRate: 1 / 3, gradientNorm: 1e-300, tokens: 7 },
-      { step: 2, loss: Math.PI, learningRate: 0, gradientNorm: 5, tokens: 8 },
+      { step: 2, loss: Math.PI, learningRate: 0, gradientNorm: 5, tokens: 8, reward: 0.7 },
     ],
     evaluations: [{ step: 2, values: { loss: 0.1, share: NaN } }],
   },
@@ -138,6 +138,8 @@ describe("resumeCheckpoint", () => {
     ['"tokens":[7,8]', '"tokens":[7]', "the columns of steps have different lengths, 2, 1"],
     ['"tokens":[7,8]', '"tokens":[7,null]', "steps.tokens[1] must be a number, got null"],
     ['"tokens":[7,8]', '"token":[7,8]', "steps.tokens must be a list, got undefined"],
+    ['"reward":[null,0.7]', '"reward":[null]', "the columns of steps have different lengths, 2, 1"],
+    ['"reward":[null,0.7]', '"reward":["much",0.7]', 'steps.reward[0] must be a number, got the string "much"'],
     ['"evaluations":[{"step":2,', '"evaluations":[{"step":null,', "step of an evaluation must be a number, got null"],
     ['"name":"loss"', '"name":1', "name of best must be a string, got the number 1"],
   ])("refuses a history in which %s is %s", (from, to, message) => {

@@ -176,7 +176,13 @@ describe("learning from reward", () => {
     const optimiser = makeAdamW(policy.parameters, { weightDecay: 0 });
     const shareOf = async (model: ModelStep, prompt: readonly number[]): Promise<number> => (await probabilities(model, prompt))[WANTED]!;
     const before = await Promise.all(prompts.map((prompt) => shareOf(policy, prompt)));
-    for (let update = 0; update < 5; update++) optimiser.update((await step.run({ tokens: prompts })).gradients, { learningRate: 0.02 });
+    const told: (number | undefined)[] = [];
+    for (let update = 0; update < 5; update++) {
+      const { gradients, reward: mean } = await step.run({ tokens: prompts });
+      optimiser.update(gradients, { learningRate: 0.02 });
+      told.push(mean);
+    }
+    expect(told).toEqual(rollouts.map(({ reward: mean }) => mean));
     for (const [i, prompt] of prompts.entries()) {
       expect(before[i]).toBeLessThan(0.2);
       expect(await shareOf(policy, prompt)).toBeGreaterThan(2 * before[i]!);

@@ -10,7 +10,7 @@ import { evaluateLoss } from "../../src/training/evaluate.js";
 import { resumeCheckpoint } from "../../src/training/checkpoint.js";
 import type { Progress } from "../../src/training/history.js";
 import { batchOf, type TokenSource } from "../../src/training/token-source.js";
-import type { TrainStep } from "../../src/training/step-types.js";
+import type { Batch, TrainStep } from "../../src/training/step-types.js";
 import { train, type TrainEvent } from "../../src/training/train.js";
 import { temporaryFolder } from "../formats/folder.js";
 import { toyStep } from "./toy-step.js";
@@ -49,6 +49,14 @@ describe("a step", () => {
     }
     const [left, right] = runs.map(({ step }) => step.parameters.get("w")!.data);
     for (const [i, value] of left!.entries()) expect(value).toBeCloseTo(right![i]!, 5);
+  });
+
+  test("keeps the mean reward of a step's micro-batches, where they have some", async () => {
+    const plain = toyStep();
+    let next = 0;
+    const step = { ...plain, run: async (batch: Batch) => ({ ...(await plain.run(batch)), ...(next < 4 && { reward: next++ / 4 }) }) };
+    const { history } = await train(toyTraining({ step, accumulate: 2, steps: 3 }));
+    expect(history.steps.map(({ reward }) => reward)).toEqual([0.125, 0.625, undefined]);
   });
 
   test("takes its batches and its learning rate by its number", async () => {
