@@ -49,7 +49,7 @@ export const COUNTDOWN: CountdownRecipe = {
   },
   model: { layers: 4, dModel: 160, heads: 5, dMlp: 432 },
   imitation: { steps: 5000, rows: 32, drills: 0.35, examples: 0.15, peak: 2e-3, warmUp: 100 },
-  reward: { steps: 60, prompts: 12, group: 8, rate: 1e-4, clip: 0.2, kl: 0.02 },
+  reward: { steps: 30, prompts: 12, group: 8, rate: 1e-5, clip: 0.2, kl: 0.02 },
   evaluation: { tasks: 128, every: 1000 },
 };
 
