@@ -20,7 +20,7 @@ const HEADER = /^numbers [\d ]+ target \d+\n/gm;
 
 /**
  * The format. Tasks are held-out ones, by default of the kind that the shipped model was trained on. What was asked and the search must fit into
- * the model's 256 tokens: a search of `mostSearch` tokens where that is given; else worked examples may leave it fewer than it has without them, but 128 at least.
+ * the 320 tokens of the shipped model: a search of `mostSearch` tokens where that is given; else worked examples may leave it fewer than it has without them, but 128 at least.
  */
 export function countdownFormat(options: FormatOptions = {}): VerificationFormat {
   checkOptions(options, NAME);
