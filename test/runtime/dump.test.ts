@@ -73,7 +73,7 @@ describe("HookedTransformer", () => {
           "mlp_post",
           "final_scale",
         ],
-        "a factor and a shift of each unit: a norm's weight and bias, fold_ln of TransformerLens": [
+        "a factor and a shift of each unit: fold_ln of TransformerLens": [
           "final_normalized",
         ],
         "the mean over d_model: center_writing_weights of TransformerLens": [
@@ -184,8 +184,8 @@ describe("a dump of our own values", () => {
       .toMatchInlineSnapshot(`
         [
           "v.0: explained, the same vector at every position: fold_value_biases of TransformerLens",
-          "resid_mid.1: explained, the same vector at every position, as a bias",
-          "embed: explained, the factor 8",
+          "resid_mid.1: differs, the same vector at every position",
+          "embed: differs, the factor 8",
           "mlp_out.2: differs",
           "mlp_out.0: differs",
         ]
