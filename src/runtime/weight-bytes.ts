@@ -23,11 +23,18 @@ export function computedBytes({ name, shape, holds = "floats" }: Weight): number
  * by page, and the system takes such pages back when it needs them.
  */
 export function sessionBytes(graph: Graph): SessionBytes {
+  const known = KNOWN.get(graph);
+  if (known) return known;
   const widened = widenedBlocks(graph);
   const sizes = packedWeights(graph).map((weight) => widened.get(weight) ?? computedBytes(weight));
   const held = sizes.reduce((total, size) => total + size, 0);
-  return { held, making: held + Math.max(0, ...sizes) };
+  const bytes = { held, making: held + Math.max(0, ...sizes) };
+  KNOWN.set(graph, bytes);
+  return bytes;
 }
+
+/** Told at each run of a session, so counted once a graph. */
+const KNOWN = new WeakMap<Graph, SessionBytes>();
 
 /** Quantised weights that become floats inside a graph, for the sake of their gradients or of single heads, and what they then take: a byte of four bits is two floats. */
 function widenedBlocks({ nodes, weights }: Graph): Map<Weight, number> {
