@@ -1,17 +1,20 @@
 /** @file The facts of a model in lines for people. */
 import { table } from "../charts/terminal.js";
 import type { LayerFacts, ModelFacts, PointFacts } from "./commands/model.js";
+import type { WeightForm } from "../runtime/weight-forms.js";
 import { bytesText, counted, indexRanges, magnitude } from "./wording.js";
 
 /** The report of `sextant model`. */
 export function describeModel(facts: ModelFacts & { readonly model: string }, columns: number): string {
-  const { model, family, parameters, dtypes, bytes, memory, context, dModel, vocab, layers, points, tokenizer, notUnderstood } = facts;
+  const { model, family, parameters, dtypes, bytes, memory, weights, context, dModel, vocab, layers, points, tokenizer, notUnderstood } =
+    facts;
   const dtypeText = Object.keys(dtypes).join(", ");
   const rows = [
     ["model", model],
     ["family", family],
     ["size", `${magnitude(parameters)} parameters, ${dtypeText}, ${bytesText(bytes)}`],
-    ["memory", memoryText(memory, layers.length)],
+    ["memory", memoryText(memory, layers.length, weights.form)],
+    ...(weights.form === "float32" ? [] : [["weights", weightsText(weights)]]),
     ["shape", `${counted(layers.length, "layer")}, d_model ${dModel}, vocabulary ${vocab}`],
     ["context", context ? `${context.length} positions${context.hard ? ", no more" : ", more with --beyond-context"}` : "no limit stated"],
     ["tokenizer", "error" in tokenizer ? `none: ${tokenizer.error}` : tokenizerText(tokenizer)],
@@ -25,8 +28,8 @@ export function describeModel(facts: ModelFacts & { readonly model: string }, co
   return [...lines, "", pointTable(points, layers.length, columns), "", ...absences(points)].join("\n");
 }
 
-function memoryText({ resident, least, readPerPass, residence, limit }: ModelFacts["memory"], depth: number): string {
-  const whole = `${bytesText(resident)} for the weights as float32`;
+function memoryText({ resident, least, readPerPass, residence, limit }: ModelFacts["memory"], depth: number, form: WeightForm): string {
+  const whole = `${bytesText(resident)} for the weights as ${form}`;
   if (limit === undefined) {
     const streamed = residence && `${bytesText(least)} at least, block by block, reading ${bytesText(readPerPass)} a pass`;
     return streamed ? `${whole}, or ${streamed}` : whole;
@@ -34,6 +37,12 @@ function memoryText({ resident, least, readPerPass, residence, limit }: ModelFac
   if (resident <= limit) return `${whole}, which ${bytesText(limit)} holds`;
   if (!residence) return `${whole}; ${bytesText(limit)} is too little, ${bytesText(least)} would do, block by block`;
   return `${whole}; in ${bytesText(limit)}, ${residence.blocks} of ${counted(depth, "block")} stay and ${bytesText(readPerPass)} are read a pass`;
+}
+
+function weightsText({ quantised, floats }: ModelFacts["weights"]): string {
+  const inBlocks = quantised.map(({ bits, block, maps }) => `${counted(maps, "linear map")} of ${bits} bits in blocks of ${block}`);
+  const rest = floats > 0 ? [`${counted(floats, "router")} of float32, since a few numbers of theirs say which experts run`] : [];
+  return [...inBlocks, ...rest, "embeddings, norms and biases of float32"].join("; ");
 }
 
 function tokenizerText(tokenizer: Exclude<ModelFacts["tokenizer"], { error: string }>): string {

@@ -10,7 +10,7 @@ import { buildBlock, buildEmbedding, buildFinalNorm, buildUnembedding } from "..
 import type { ModelSpec } from "../models/spec.js";
 import { vocabSlices } from "../models/vocab-slices.js";
 import { weightBytes } from "./forecast.js";
-import { packedWeights, sessionBytes, type SessionBytes } from "./weight-bytes.js";
+import { computedBytes, packedWeights, sessionBytes, type SessionBytes } from "./weight-bytes.js";
 
 /** The share of the memory that sessions' weights may take, so that some is left for what they compute. */
 export const WEIGHT_SHARE = 0.7;
@@ -102,7 +102,8 @@ function readBytes(spec: ModelSpec, tensors: ReadonlyMap<string, StoredTensor>, 
   return blocks + Math.round(stored(buildUnembedding(spec)) * (1 - residence.keptSlices / residence.slices));
 }
 
-function storedBytes({ name, shape }: Weight, tensors: ReadonlyMap<string, StoredTensor>): number {
-  const tensor = tensors.get(name);
-  return tensor ? (sizeOf(shape) / sizeOf(tensor.shape)) * tensor.bytes : 0;
+/** Quantised weights, which the checkpoint does not have, lie in their file as they are held. */
+function storedBytes(weight: Weight, tensors: ReadonlyMap<string, StoredTensor>): number {
+  const tensor = tensors.get(weight.name);
+  return tensor ? (sizeOf(weight.shape) / sizeOf(tensor.shape)) * tensor.bytes : computedBytes(weight);
 }

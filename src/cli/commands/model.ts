@@ -1,12 +1,14 @@
 /** @file `sextant model`: what a model is made of, which points it has, and why it lacks the others. Nothing is computed. */
 import { isSextantError, type Refusal } from "../../base/errors.js";
-import type { Checkpoint } from "../../formats/safetensors.js";
 import { absenceInLayer, absenceInModel } from "../../models/presence.js";
 import { POINT_NAMES, pointRow, type PointName } from "../../models/points.js";
+import { linearsOf } from "../../models/quantised.js";
 import type { LayerSpec, MlpSpec, ModelSpec } from "../../models/spec.js";
+import type { ModelOnDisk } from "../../runtime/join-adapter.js";
+import { checkWeightForm, type WeightForm } from "../../runtime/weight-forms.js";
 import type { MemoryForecast } from "../../runtime/residence.js";
 import { defineCommand } from "../command.js";
-import { MODEL_ARGUMENT } from "../inputs.js";
+import { MODEL_ARGUMENT, RUN_OPTIONS } from "../inputs.js";
 import { modelFolder } from "../model-folder.js";
 import { describeModel } from "../model-text.js";
 import { parseSize } from "../size.js";
@@ -21,6 +23,7 @@ export interface ModelFacts {
   readonly bytes: number;
   /** What the weights take, resident and streamed, with `--memory` or with the least that will do. */
   readonly memory: MemoryForecast & { readonly limit?: number };
+  readonly weights: WeightFacts;
   readonly context?: { readonly length: number; readonly hard: boolean };
   readonly dModel: number;
   readonly vocab: number;
@@ -29,6 +32,15 @@ export interface ModelFacts {
   readonly tokenizer: TokenizerFacts | { readonly error: string };
   /** Settings of config.json that nothing reads. */
   readonly notUnderstood: readonly string[];
+}
+
+/** How linear maps would be stored and multiplied, with `--weights`. */
+export interface WeightFacts {
+  readonly form: WeightForm;
+  /** Those in blocks, by how many bits a number has and how many numbers a block. */
+  readonly quantised: readonly { readonly bits: number; readonly block: number; readonly maps: number }[];
+  /** Linear maps that stay floats. */
+  readonly floats: number;
 }
 
 export interface LayerFacts {
@@ -72,25 +84,30 @@ export const modelCommand = defineCommand({
   arguments: [MODEL_ARGUMENT],
   options: {
     memory: { type: "text", placeholder: "SIZE", meaning: "say what of the model would stay in so much memory, such as 2GiB" },
+    weights: { ...RUN_OPTIONS.weights, meaning: "say what the model would be with linear maps of that form" },
   },
-  examples: ["model models/induction", "model MODEL --memory 2GiB", "model MODEL --json"],
+  examples: ["model models/induction", "model MODEL --memory 2GiB --weights int4", "model MODEL --json"],
   async run(call) {
     const named = call.arguments[0]!;
     const [{ readSpec }, folder] = await Promise.all([import("../../runtime/load.js"), modelFolder(call, named)]);
-    const { spec, checkpoint } = readSpec(folder);
-    checkpoint.close();
+    const read = readSpec(folder);
+    read.checkpoint.close();
+    const weights = checkWeightForm(call.options.weights);
     const { memory } = call.options;
     const limit = memory === undefined ? undefined : parseSize("memory", memory);
-    const facts = { model: named, ...(await factsOf(spec, checkpoint, limit)), tokenizer: await tokenizerFacts(folder) };
+    const facts = { model: named, ...(await factsOf(read, weights, limit)), tokenizer: await tokenizerFacts(folder) };
     return { json: facts, text: describeModel(facts, call.columns) };
   },
 });
 
-async function factsOf(spec: ModelSpec, { tensors }: Checkpoint, limit?: number): Promise<Omit<ModelFacts, "tokenizer">> {
-  const [{ parameterCount }, { forecastMemory }] = await Promise.all([
+async function factsOf(read: ModelOnDisk, form: WeightForm, limit?: number): Promise<Omit<ModelFacts, "tokenizer">> {
+  const [{ parameterCount }, { forecastMemory }, { quantisedSpec }] = await Promise.all([
     import("../../runtime/forecast.js"),
     import("../../runtime/residence.js"),
+    import("../../runtime/quantised-model.js"),
   ]);
+  const spec = quantisedSpec(read, form);
+  const { tensors } = read.checkpoint;
   const stored = [...tensors.values()];
   const dtypes: Record<string, number> = {};
   for (const { dtype, storedAs = dtype } of stored) dtypes[storedAs] = (dtypes[storedAs] ?? 0) + 1;
@@ -100,6 +117,7 @@ async function factsOf(spec: ModelSpec, { tensors }: Checkpoint, limit?: number)
     dtypes,
     bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
     memory: { ...forecastMemory(spec, tensors, limit), ...(limit !== undefined && { limit }) },
+    weights: weightFacts(spec, form),
     ...(spec.context && { context: spec.context }),
     dModel: spec.dModel,
     vocab: spec.vocab,
@@ -107,6 +125,18 @@ async function factsOf(spec: ModelSpec, { tensors }: Checkpoint, limit?: number)
     points: POINT_NAMES.map((point) => pointFacts(point, spec)),
     notUnderstood: spec.notUnderstood,
   };
+}
+
+function weightFacts(spec: ModelSpec, form: WeightForm): WeightFacts {
+  const found = new Map<string, { bits: number; block: number; maps: number }>();
+  const maps = linearsOf(spec);
+  for (const { quantised } of maps) {
+    if (!quantised) continue;
+    const { bits, block } = quantised;
+    const key = `${bits}/${block}`;
+    found.set(key, { bits, block, maps: (found.get(key)?.maps ?? 0) + 1 });
+  }
+  return { form, quantised: [...found.values()], floats: maps.filter(({ quantised }) => !quantised).length };
 }
 
 function layerFacts({ wiring, attention, mlp }: LayerSpec, layer: number, { rotaries }: ModelSpec): LayerFacts {
