@@ -235,7 +235,7 @@ describe("memory", () => {
     const load = (memoryLimit: number): Promise<string> =>
       complaint(() => using(variantFolder("gpt2-hub-names"), () => undefined, { memoryLimit }));
     expect((await load(40_000)).replace(variantFolder("gpt2-hub-names"), "MODEL")).toMatchInlineSnapshot(
-      `"memory: cannot load MODEL: its weights take 126 kB as float32, there are 40 kB of memory for them. Instead: give it 97 kB at least, to run block by block; or use a smaller model or a larger machine"`,
+      `"memory: cannot load MODEL: its weights take 126 kB as float32, there are 40 kB of memory for them. Instead: give it 97 kB at least, to run block by block; or quantise the weights, or use a smaller model or a larger machine"`,
     );
     expect(await load(NaN)).toMatchInlineSnapshot(`"usage: memoryLimit must be a number of bytes above 0, got NaN"`);
     expect(await load(0)).toMatchInlineSnapshot(`"usage: memoryLimit must be a number of bytes above 0, got 0"`);

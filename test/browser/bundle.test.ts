@@ -22,8 +22,8 @@ test("a bundle for browsers holds no import of Node, none of another runtime, an
   expect([...packages].toSorted()).toEqual(["@huggingface/jinja", "@huggingface/tokenizers", "pbf"]);
 });
 
-test("a module of Node would be seen: the entry for Node does not bundle", async () => {
-  const entry = fileURLToPath(new URL("../../src/runtime/load.ts", import.meta.url));
+test("a module of Node would be seen: what reads the disk does not bundle", async () => {
+  const entry = fileURLToPath(new URL("../../src/formats/files.ts", import.meta.url));
   const made = build({ entryPoints: [entry], bundle: true, platform: "browser", write: false, logLevel: "silent" });
   await expect(made).rejects.toThrow(/node:fs/);
 });

@@ -231,7 +231,7 @@ describe("wrong use", () => {
     });
     expect(`\n${errors.join("\n")}\n`).toMatchInlineSnapshot(`
       "
-      sextant train: TMP/broken.jsonl:3: token 1 is 99, ids are whole numbers from 0 to 37
+      sextant train: TMP/broken.jsonl:3: token 1 is 99, ids are whole numbers from 0 to 38
       sextant train: cannot begin a model of the family "mamba" described by TMP/unknown/config.json: from a configuration alone, the families are gpt2, gpt_neo, gptj, gpt_neox, phi, llama, mistral, qwen2, qwen3, gemma, gemma2, phi3, olmo2, smollm3, granite. Instead: use one of these
       sextant train: cannot begin a model from TMP/odd/config.json: nothing is known of its "attention_bais". Instead: correct or remove these settings
       sextant train: TMP/list/config.json must hold a JSON object

@@ -295,7 +295,7 @@ describe("units", () => {
 
   test("that are decoys are as active at each bracket, and write far from the direction", () => {
     for (const activation of atOpen(untouched.activations["mlp_post.2"]!))
-      for (const { unit } of decoyUnits) expect(activation[unit]).toBeGreaterThan(1.5);
+      for (const { unit } of decoyUnits) expect(activation[unit]).toBeGreaterThan(1.4);
     const tensors = plantedTensors();
     const cosines = [0, 1, 2].map((layer) => {
       const { data } = tensors[`model.layers.${layer}.mlp.down_proj.weight`]!;
