@@ -1,5 +1,5 @@
 /** @file A GGUF file in the place of a folder: commands, the record of a run, a merged adapter; and TinyLlama, where it is at hand. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { seededRandom } from "../../src/base/random.js";
@@ -19,7 +19,10 @@ const { path } = temporaryFolder();
 const file = (name: string): string => fileURLToPath(new URL(`../fixtures/gguf/${name}.gguf`, import.meta.url));
 
 const before = process.env["SEXTANT_CACHE"];
-beforeAll(() => void (process.env["SEXTANT_CACHE"] = path("cache")));
+beforeAll(() => {
+  process.env["SEXTANT_CACHE"] = path("cache");
+  writeFileSync(path("rows.jsonl"), '{"tokens": [5, 6, 7]}\n'.repeat(4));
+});
 afterAll(() => {
   if (before === undefined) delete process.env["SEXTANT_CACHE"];
   else process.env["SEXTANT_CACHE"] = before;
@@ -50,6 +53,13 @@ describe("commands", () => {
     [["generate", file("llama"), "--text", "the cat", "--max-new", "3"], /./],
     [["patch", file("qwen2"), ...PAIR, "--state", path("state")], /^logit_diff of /m],
     [["verify-model", file("gemma2")], /No check differs/],
+    [["knockout", file("llama"), ...PAIR.slice(0, 2), ...PAIR.slice(4, 8)], /^logit_diff of /m],
+    [["path", file("llama"), ...PAIR.slice(0, 8), "--from", "z", "--to", "end"], /^logit_diff of /m],
+    [
+      [...["gradient", file("qwen3"), "--tokens", "[5,6,7]", "--of", "logits[-1,5]"], "--points", "z.*", "--out", path("z.safetensors")],
+      /^2 gradients written/m,
+    ],
+    [["train", "lora", "--model", file("qwen2"), "--data", path("rows.jsonl"), "--steps", "2", "--out", path("lora")], /written to/],
   ] as const)("%j", async (words, answer) => {
     const { code, out, err } = await sextant([...words]);
     expect([code, err]).toEqual([0, ""]);
