@@ -45,13 +45,13 @@ interface Measured {
 async function sides(gguf: string, onnx: string | undefined): Promise<Side[]> {
   process.env["SEXTANT_NODE_PEERS"] = options.peers;
   const start = (name: string, script: string): Peer => new Peer(name, process.execPath, join(HERE, "peers", script));
-  const llama = start("llama.cpp", "llama_peer.mjs");
+  const llama = start("llama.cpp", "llama-peer.mjs");
   await llama.ask({ op: "load", model: gguf, threads: THREADS, context: 512 });
-  const ours = start("Sextant", "sextant_peer.mjs");
+  const ours = start("Sextant", "sextant-peer.mjs");
   await ours.ask({ op: "load", model: gguf, threads: THREADS, weights: "int4" });
   const theirs = [{ name: "llama.cpp, by node-llama-cpp", peer: llama, request: {} }];
   if (onnx !== undefined) {
-    const js = start("transformers.js", "transformers_js_peer.mjs");
+    const js = start("transformers.js", "transformers-js-peer.mjs");
     await js.ask({ op: "load", model: onnx, threads: THREADS });
     theirs.push({ name: "transformers.js, 4 bits", peer: js, request: {} });
   }

@@ -1,4 +1,4 @@
-/** @file Sextant in a process of its own, as the peers are, so that memory can be compared: requests and answers as in `llama_peer.mjs`. */
+/** @file Sextant in a process of its own, as the peers are, so that memory can be compared: requests and answers as in `llama-peer.mjs`. */
 import { loadModel } from "../../dist/index.js";
 import { serve } from "./serve.mjs";
 
@@ -8,7 +8,11 @@ let model;
 const EDITS = {
   none: () => [],
   between: ({ dModel, layers }) => {
-    const vector = { data: Float32Array.from({ length: dModel }, (_, i) => (i % 2 === 0 ? 0.001 : -0.001)), shape: [dModel], axes: ["d_model"] };
+    const vector = {
+      data: Float32Array.from({ length: dModel }, (_, i) => (i % 2 === 0 ? 0.001 : -0.001)),
+      shape: [dModel],
+      axes: ["d_model"],
+    };
     return everyFourth(layers).map((layer) => ({ at: `resid_post.${layer}`, op: "add", vector }));
   },
   inside: ({ layers }) => everyFourth(layers).map((layer) => ({ at: `z.${layer}`, op: "scale", by: 0.999 })),

@@ -1,5 +1,5 @@
 /**
- * @file transformers.js as a peer, as `llama_peer.mjs`. It generates from a folder in its layout (`config.json`, `tokenizer.json`,
+ * @file transformers.js as a peer, as `llama-peer.mjs`. It generates from a folder in its layout (`config.json`, `tokenizer.json`,
  * `onnx/model_q4.onnx`), which `make_onnx.py` makes.
  */
 import { env as environment } from "node:process";
