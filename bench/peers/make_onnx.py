@@ -5,12 +5,14 @@ python make_onnx.py MODEL.gguf FOLDER
 Needs transformers, gguf, onnxruntime-genai, onnx and onnx_ir, beside the pinned environment of the other peers.
 """
 
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import onnx
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -25,6 +27,16 @@ def save_floats(loaded: torch.nn.Module, folder: Path) -> None:
     fresh.save_pretrained(folder)
 
 
+def fix_head_size(source: Path, out: Path, size: int) -> None:
+    """Copies a graph with the size of a head as a number: the builder leaves it open, and transformers.js takes what is open for 0."""
+    model = onnx.load(source, load_external_data=False)
+    for value in [*model.graph.input, *model.graph.output]:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == "kv_cache_dim":
+                dim.dim_value = size
+    onnx.save(model, out)
+
+
 def main(source: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         floats, made = Path(scratch, "floats"), Path(scratch, "made")
@@ -35,7 +47,7 @@ def main(source: Path, out: Path) -> None:
         subprocess.run([*build, "-p", "int4", "-e", "cpu", "--extra_options", "int4_accuracy_level=4"], check=True)
         (out / "onnx").mkdir(parents=True, exist_ok=True)
         # The graph names its data file, so both keep their names but for the one that transformers.js looks for.
-        shutil.copy(made / "model.onnx", out / "onnx" / "model_q4.onnx")
+        fix_head_size(made / "model.onnx", out / "onnx" / "model_q4.onnx", json.loads((floats / "config.json").read_text())["head_dim"])
         for file in made.glob("model.onnx*data"):
             shutil.copy(file, out / "onnx" / file.name)
         for name in ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"):
