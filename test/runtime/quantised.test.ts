@@ -6,11 +6,12 @@ import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "nod
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import { isSextantError } from "../../src/base/errors.js";
+import { seededRandom } from "../../src/base/random.js";
 import { sizeOf, tensor, type Tensor } from "../../src/base/tensor.js";
 import { readText } from "../../src/formats/json-file.js";
 import { widenRows } from "../../src/formats/quantise.js";
 import type { Checkpoint } from "../../src/formats/checkpoint.js";
-import { writeSafetensors } from "../../src/formats/safetensors-writer.js";
+import { writeSafetensors, writeStreamed } from "../../src/formats/safetensors-writer.js";
 import { linearsOf } from "../../src/models/quantised.js";
 import type { LinearSpec, ModelSpec } from "../../src/models/spec.js";
 import { compareModels } from "../../src/runtime/compare-models.js";
@@ -195,6 +196,38 @@ describe("GGUF files", () => {
   });
 });
 
+/** The fixture's gpt-oss with four experts of four-bit floats a layer, 32 wide. */
+function writeMxfp4(folder: string): void {
+  const source = fixture("gpt-oss-yarn-old-style");
+  const { checkpoint } = readSpec(source);
+  const random = seededRandom(2);
+  const bytes = (shape: readonly number[], from: number, to: number): Uint8Array =>
+    Uint8Array.from({ length: sizeOf(shape) }, () => from + Math.floor(random() * (to - from)));
+  const entry = (name: string, dtype: "U8" | "F32", shape: readonly number[], data: Uint8Array) => ({
+    name,
+    dtype,
+    shape,
+    pieces: () => [data],
+  });
+  const tensors = [...checkpoint.tensors].flatMap(([name, { shape }]) => {
+    const out = /experts\.(gate_up|down)_proj/.test(name) ? (name.includes("gate_up") ? 64 : 32) : 0;
+    if (name.endsWith("_proj_bias")) return [entry(name, "F32", [4, out], new Uint8Array(4 * 4 * out))];
+    if (out === 0) return [entry(name, "F32", shape, new Uint8Array(checkpoint.readFloat32(name).buffer))];
+    const [blocks, scales] = [
+      [4, out, 1, 16],
+      [4, out, 1],
+    ];
+    return [entry(`${name}_blocks`, "U8", blocks, bytes(blocks, 0, 256)), entry(`${name}_scales`, "U8", scales, bytes(scales, 122, 126))];
+  });
+  checkpoint.close();
+  writeStreamed(`${folder}/model.safetensors`, tensors);
+  const config = JSON.parse(readText(`${source}/config.json`)) as object;
+  writeFileSync(
+    `${folder}/config.json`,
+    JSON.stringify({ ...config, intermediate_size: 32, quantization_config: { quant_method: "mxfp4" } }),
+  );
+}
+
 describe("what is quantised", () => {
   const specOf = (folder: string, weights: Weights): ModelSpec => {
     const { spec, checkpoint } = quantiseModel(readSpec(folder), weights);
@@ -215,9 +248,23 @@ describe("what is quantised", () => {
     expect(weightBytes(four)).toBeLessThan(weightBytes(eight));
   });
 
-  test("four-bit floats stay as they are", () => {
-    const mxfp4 = TINY_FOLDERS.map(({ folder }) => folder).filter((folder) => JSON.stringify(readSpec(folder).spec).includes('"mxfp4"'));
-    for (const folder of mxfp4) expect(JSON.stringify(specOf(folder, "int4"))).toContain('"layout":"mxfp4"');
+  test("four-bit floats stay as they are, and are computed beside the blocks of the other maps", async () => {
+    const folder = path("mxfp4");
+    mkdirSync(folder);
+    writeMxfp4(folder);
+    const spec = specOf(folder, "int8");
+    const maps = linearsOf(spec).length;
+    const { attention, mlp } = spec.layers[0]!;
+    const layouts =
+      mlp?.kind === "experts" ? mlp.experts.flatMap((one) => (one.kind === "clamped" ? [one.gateUp.layout, one.down.layout] : [])) : [];
+    expect(layouts).toEqual(Array(8).fill("mxfp4"));
+    expect(attention.out.quantised?.bits).toBe(8);
+    // q, k, v, out and router of two layers, and the unembedding.
+    expect(maps).toBe(11);
+    const run = (weights: Weights) => withModel(folder, weights, (model) => model.forward({ tokens, logits: { positions: "all" } }));
+    const [ours, theirs] = [await run("int8"), await run("float32")];
+    expect(apart(ours.logits!, theirs.logits!)).toBeLessThan(0.1);
+    expect(largest(theirs.logits!.data)).toBeGreaterThan(0.01);
   });
 
   test("weights by role are the checkpoint's own", () => {
