@@ -3,6 +3,7 @@
  * address such as `https://huggingface.co/ORG/NAME/resolve/main/` is one of the hub's.
  */
 import { refuse, SextantError } from "../base/errors.js";
+import { heed } from "../base/interruption.js";
 import { decodeText, parseJsonObject, quote } from "../formats/json.js";
 import { INDEX, readWeightMap, WHOLE } from "../formats/shards.js";
 import type { RunOptions } from "../runtime/model.js";
@@ -66,7 +67,7 @@ async function fetchFile(url: URL, options: RunOptions): Promise<Blob | undefine
     throw new SextantError("file", `cannot load ${url.href}: the server answered with status ${response.status}`);
   } catch (error) {
     if (error instanceof SextantError) throw error;
-    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+    heed(signal, "loading");
     const why = error instanceof Error ? error.message : String(error);
     const instead = "check the address, and whether its server lets pages of other servers read it (CORS)";
     throw refuse({ what: `cannot load ${url.href}`, why, instead }, "file");

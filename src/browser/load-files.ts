@@ -1,5 +1,6 @@
 /** @file Files that a page was given → a model ready to run in it, and its tokenizer. Names are those of a folder in Hugging Face layout. */
 import { refuse, SextantError } from "../base/errors.js";
+import { heed } from "../base/interruption.js";
 import { Checkpoint } from "../formats/checkpoint.js";
 import { decodeText, parseJsonObject, type JsonObject } from "../formats/json.js";
 import { makeTokenizer, type Tokenizer } from "../formats/make-tokenizer.js";
@@ -34,7 +35,7 @@ const WHERE = "these files";
 export async function loadModelFromFiles(files: GivenFiles, options: BrowserLoadOptions): Promise<Model> {
   const { runtime, device = "wasm", memoryLimit = 2 * GIBIBYTE, signal } = options;
   if (!(memoryLimit > 0)) throw new SextantError("usage", `memoryLimit must be a number of bytes above 0, got ${memoryLimit}`);
-  if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+  heed(signal, "loading");
   refuseIncomplete(files);
   const config = await readObject(files, "config.json");
   const checkpoint = await openCheckpoint(files);

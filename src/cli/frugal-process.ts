@@ -8,6 +8,9 @@ const SETTING = "MALLOC_TRIM_THRESHOLD_";
 /** glibc's own default at the start of a process, which it raises by itself unless it is told. */
 const BYTES = "131072";
 
+/** What shells give for a process that SIGTERM ended. */
+const TERMINATED = 143;
+
 /** Whether this process is not told yet, and should be. */
 export function shouldRespawn(argv: readonly string[], env: Readonly<Record<string, string | undefined>>, system: string): boolean {
   return system === "linux" && env[SETTING] === undefined && argv.some((word) => word === "--memory" || word.startsWith("--memory="));
@@ -23,6 +26,6 @@ export function respawn(): Promise<number> {
   });
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve(code ?? 1));
+    child.on("close", (code, killed) => resolve(code ?? (killed === "SIGTERM" ? TERMINATED : 1)));
   });
 }

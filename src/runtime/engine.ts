@@ -3,6 +3,7 @@
  * norm, logits. Reads are taken and edits applied on the way. Everything that runs a model goes through `runPass`.
  */
 import { internal, must, SextantError } from "../base/errors.js";
+import { heed } from "../base/interruption.js";
 import { sizeOf, type TensorData } from "../base/tensor.js";
 import { parseAddress, type Place } from "../models/address.js";
 import { buildBlock, buildEmbedding, buildFinalNorm, buildHeadOut, buildUnembedding, STREAM } from "../models/block.js";
@@ -69,6 +70,7 @@ export interface EngineOptions {
   /** What stays where not all weights fit. Default: everything does. */
   readonly residence?: Residence | undefined;
 }
+
 /** What blocks hand to blocks, in this pass and the next: it may stay on the device. */
 const HANDED_ON = ["resid_post", CACHE.presentK, CACHE.presentV];
 
@@ -321,7 +323,7 @@ export function ownValue(data: TensorData, dims: readonly number[]): Held {
 
 /** Throws when the caller aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new SextantError("interrupted", "the run was interrupted", { cause: signal.reason });
+  heed(signal, "the run");
 }
 
 function layerOf(layer: number | undefined): (place: Place) => boolean {

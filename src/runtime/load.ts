@@ -1,6 +1,7 @@
 /** @file A folder in Hugging Face layout, or a model in the hub's cache → a model ready to run, or only its spec. */
 import { join } from "node:path";
 import { refuse, SextantError } from "../base/errors.js";
+import { breathe, heed } from "../base/interruption.js";
 import { isThere, statOf } from "../formats/files.js";
 import { findModel } from "../formats/hub/resolve-model.js";
 import { isGguf } from "../formats/gguf/header.js";
@@ -93,7 +94,7 @@ function checkOptions({ threads = 1, memoryLimit = 1, device = "cpu", weights = 
     throw new SextantError("usage", `threads must be a whole number from 1 to ${MOST_THREADS}, got ${threads}`);
   if (!(memoryLimit > 0)) throw new SextantError("usage", `memoryLimit must be a number of bytes above 0, got ${memoryLimit}`);
   checkFormOn(device, checkWeightForm(weights));
-  if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+  heed(signal, "loading");
 }
 
 /** What a model's `config.json` and checkpoint describe; nothing is computed. It is named as for `loadModel`. The caller closes the checkpoint. */
@@ -118,7 +119,6 @@ export function readSpec(named: string): ModelOnDisk {
 async function makeFiles(checkpoint: Checkpoint, weights: readonly WeightRef[], { onProgress, signal }: LoadOptions): Promise<void> {
   for (const { done, total } of checkpoint.prepare(weights.map(({ name }) => name))) {
     onProgress?.({ stage: "weights", done, total });
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+    await breathe(signal, "loading");
   }
 }

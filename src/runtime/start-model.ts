@@ -1,6 +1,7 @@
 /** @file A spec, its checkpoint and whoever runs graphs → a model ready to run. */
 import { describeBytes } from "../base/bytes.js";
-import { refuse, SextantError } from "../base/errors.js";
+import { refuse } from "../base/errors.js";
+import { breathe, heed } from "../base/interruption.js";
 import type { Checkpoint } from "../formats/checkpoint.js";
 import { computedWeights } from "../models/check-weights.js";
 import { isQuantised } from "../models/quantised.js";
@@ -69,8 +70,7 @@ export function refuseTooLarge(spec: ModelSpec, path: string, limit: number): vo
 async function refuseBroken(checkpoint: Checkpoint, spec: ModelSpec, signal: AbortSignal | undefined): Promise<void> {
   for (const broken of brokenWeights(checkpoint, spec)) {
     if (broken) throw broken;
-    await new Promise<void>((resolve) => setImmediate(resolve));
-    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+    await breathe(signal, "loading");
   }
 }
 
@@ -78,7 +78,7 @@ async function refuseBroken(checkpoint: Checkpoint, spec: ModelSpec, signal: Abo
 async function warm(engine: Engine, { onProgress, signal }: StartOptions): Promise<void> {
   const stages = engine.staying();
   for (const [index, stage] of stages.entries()) {
-    if (signal?.aborted) throw new SextantError("interrupted", "loading was interrupted", { cause: signal.reason });
+    heed(signal, "loading");
     await stage.warm();
     onProgress?.({ stage: "sessions", done: index + 1, total: stages.length });
   }

@@ -3,6 +3,7 @@
  * learning rates follow from the number of the step, so that a training that was stopped, or killed, goes on to the same bits.
  */
 import { refuse, SextantError } from "../base/errors.js";
+import { breathe } from "../base/interruption.js";
 import type { AdamW } from "./optimiser.js";
 import { hasCheckpoint, resumeCheckpoint, saveCheckpoint, type ModelFiles } from "./checkpoint.js";
 import { clippingOf, gradientNorm } from "./gradient-norm.js";
@@ -84,7 +85,7 @@ export async function train(options: TrainOptions): Promise<Progress> {
   const run = begin(options);
   try {
     for (;;) {
-      await breathe(options.signal);
+      await breathe(options.signal, "training");
       if (evaluationIsDue(run, options)) await evaluate(run, options);
       if (savingIsDue(run, options)) save(run, options);
       if (run.step >= options.steps) return progressOf(run);
@@ -121,18 +122,12 @@ function startOf(options: TrainOptions): Progress {
   throw refuse({ what: `cannot begin training in ${folder}`, why: "there is a checkpoint that would be lost", instead }, "request");
 }
 
-/** Lets the program hear of signals, which it cannot while graphs run, and ends where one came. */
-async function breathe(signal: AbortSignal | undefined): Promise<void> {
-  await new Promise((done) => setImmediate(done));
-  if (signal?.aborted) throw new SextantError("interrupted", "training was interrupted", { cause: signal.reason });
-}
-
 async function advance(run: Run, options: TrainOptions): Promise<void> {
   const { step, source, optimiser, schedule, accumulate = 1, clip, onProgress, signal } = options;
   const { accumulator } = run;
   accumulator.clear();
   for (let micro = 0; micro < accumulate; micro++) {
-    if (micro > 0) await breathe(signal);
+    if (micro > 0) await breathe(signal, "training");
     accumulator.add(await step.run(source.batch(run.step * accumulate + micro)), accumulate > 1);
   }
   const { loss, count, gradients, share, reward } = accumulator.mean();

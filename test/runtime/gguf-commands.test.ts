@@ -56,7 +56,7 @@ describe("commands", () => {
     [["knockout", file("llama"), ...PAIR.slice(0, 2), ...PAIR.slice(4, 8)], /^logit_diff of /m],
     [["path", file("llama"), ...PAIR.slice(0, 8), "--from", "z", "--to", "end"], /^logit_diff of /m],
     [
-      [...["gradient", file("qwen3"), "--tokens", "[5,6,7]", "--of", "logits[-1,5]"], "--points", "z.*", "--out", path("z.safetensors")],
+      ["gradient", file("qwen3"), "--tokens", "[5,6,7]", "--of", "logits[-1,5]", "--points", "z.*", "--out", path("z.safetensors")],
       /^2 gradients written/m,
     ],
     [["train", "lora", "--model", file("qwen2"), "--data", path("rows.jsonl"), "--steps", "2", "--out", path("lora")], /written to/],
