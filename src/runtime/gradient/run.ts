@@ -17,6 +17,7 @@ import { embeddingFeeds, PassInputs } from "../pass.js";
 import type { PreparedEdit } from "../prepare-edits.js";
 import type { Feed } from "../session.js";
 import type { Stage } from "../stage.js";
+import { forEachHead, sumOfHeads, withoutHeadTerms } from "./head-terms.js";
 import { keptPoints } from "./kept.js";
 import { ParameterSums } from "./parameters.js";
 import { placesOf, readyRequest, type Ready } from "./ready.js";
@@ -162,7 +163,7 @@ class GradientRun {
     const stops = new Map<string, PreparedEdit[]>();
     for (const edit of edits) if (isHere(edit.place)) stops.set(edit.place.point, [...(stops.get(edit.place.point) ?? []), edit]);
     const wanted = [...new Set([...readHere, ...terms].map(({ point }) => point as string)), result];
-    const asked = [...at.filter(isHere), ...terms].map(({ point }) => point);
+    const asked = [...this.#pointsOf(at.filter(isHere)), ...terms.map(({ point }) => point)];
     const recorded = await record(stage, { feeds, wanted, stops, asked, keep, pass, sizesAt: this.#sizesAt });
     for (const place of readHere) this.#collector.take(place.address, pass, must(recorded.made[place.point], place.address).data);
     for (const place of new Map(terms.map((term) => [term.address, term] as const)).values())
@@ -288,21 +289,40 @@ class GradientRun {
     const known = behind && seeds.get(behind.name);
     if (behind) seeds.set(behind.name, known ? behind.data.map((value, i) => value + known[i]!) : behind.data);
     const asked = at.filter(isHere);
+    const points = this.#pointsOf(asked);
     const layer = asked[0]?.layer ?? read[0]?.layer;
     const weightOf = (id: string) => recorded.chain.flatMap((link) => link.graph.weights.get(id) ?? [])[0];
     const result = await goBack({
       recorded,
       seeds,
-      asked: asked.map(({ point }) => point),
+      asked: points,
       input,
       weights: (id) => this.#parameters.wants(weightOf(id)),
       lengthOf: (axis) => axisLength(spec, axis, layer ?? 0),
       pass,
       sizesAt: this.#sizesAt,
     });
-    for (const place of asked) this.#found.set(place.address, must(result.points.get(place.point), place.address));
+    for (const place of asked) this.#found.set(place.address, this.#gradientAt(place, result.points));
     for (const [id, data] of result.weights) this.#parameters.add(must(weightOf(id), id), data);
     return result;
+  }
+
+  /** The points whose gradients are computed for those at places of one graph. */
+  #pointsOf(places: readonly Place[]): PointName[] {
+    const { metric, edits } = this.#ready;
+    const points = places.map(({ point }) => point);
+    const number = places[0]?.layer;
+    const layer = number === undefined ? undefined : this.#runner.spec.layers[number];
+    const touches = [...placesOf(metric), ...edits.map(({ place }) => place)].filter((place) => place.layer === number);
+    return layer ? withoutHeadTerms(points, layer, touches) : points;
+  }
+
+  #gradientAt({ address, point, layer }: Place, found: ReadonlyMap<string, Float32Array>): Float32Array {
+    const own = found.get(point);
+    if (own || point !== "head_out") return must(own, address);
+    const { layers, dModel } = this.#runner.spec;
+    const block = must(layers[must(layer, address)], address);
+    return forEachHead(must(found.get(sumOfHeads(block)), address), { heads: block.attention.heads, dModel });
   }
 
   /** The gradients found. Where nothing is done between two places theirs are one array: the first place gets it, the others copies. */
