@@ -26,7 +26,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["onnxruntime-node",        /^(runtime\/session|browser\/web-host)\.ts$/],
   ["pbf",                     /^graph\/emit\.ts$/],
-  ["zod",                     /^runtime\/parse-edits\.ts$/],
   ["fflate",                  /^formats\//],
   ["hyparquet",               /^formats\/parquet\.ts$/],
   ["hyparquet-writer",        /^formats\/parquet\.ts$/],
