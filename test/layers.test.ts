@@ -44,6 +44,7 @@ const DOORS: readonly (readonly [what: string, where: RegExp])[] = [
   ["node:url",                /^(cli\/|studies\/made-on)/],
   ["node:child_process",      /^cli\/(frugal-process|commands\/devices)\.ts$/],
   ["node:util",               /^cli\//],
+  ["node:v8",                 /^cli\/main\.ts$/],
   ["node:worker_threads",     /^runtime\/worker\/(main|open-worker)\.ts$/],
 ];
 
