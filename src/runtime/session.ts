@@ -109,7 +109,7 @@ async function create(graph: Uint8Array, { folder, threads, device = "cpu", leav
         logSeverityLevel: 3,
         ...(threads !== undefined && { intraOpNumThreads: threads }),
         ...(leaves && device === "webgpu" && { preferredOutputLocation: "gpu-buffer" }),
-        extra: { session: { intra_op: { allow_spinning: "0" }, model_external_initializers_file_folder_path: folder } },
+        extra: { session: { ...SPINNING, model_external_initializers_file_folder_path: folder } },
       }),
     );
   } catch (error) {
@@ -118,6 +118,12 @@ async function create(graph: Uint8Array, { folder, threads, device = "cpu", leav
     throw error;
   }
 }
+
+/**
+ * A thread that waits for its share of the next op spins while its session computes, and no longer: a token of GPT-2 small's shape takes 21 ms instead of 22.5,
+ * and 160 where the threads of all twelve blocks go on spinning against each other.
+ */
+const SPINNING = { intra_op: { allow_spinning: "1" }, force_spinning_stop: "1" };
 
 /** What ONNX Runtime says where it is the device that cannot be used, not the graph. */
 const NO_DEVICE =
