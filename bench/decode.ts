@@ -10,10 +10,9 @@ import { join } from "node:path";
 import { env } from "node:process";
 import { parseArgs } from "node:util";
 import { loadTokenizer } from "../dist/index.js";
-import { Peer, type PeerAnswer } from "./peer.js";
+import { Peer, type PeerAnswer, PEERS } from "./peer.js";
 import { publish } from "./report.js";
 
-const HERE = import.meta.dirname;
 const { values: options } = parseArgs({
   options: {
     gguf: { type: "string" },
@@ -44,7 +43,7 @@ interface Measured {
 
 async function sides(gguf: string, onnx: string | undefined): Promise<Side[]> {
   process.env["SEXTANT_NODE_PEERS"] = options.peers;
-  const start = (name: string, script: string): Peer => new Peer(name, process.execPath, join(HERE, "peers", script));
+  const start = (name: string, script: string): Peer => new Peer(name, process.execPath, join(PEERS, script));
   const llama = start("llama.cpp", "llama-peer.mjs");
   await llama.ask({ op: "load", model: gguf, threads: THREADS, context: 512 });
   const ours = start("Sextant", "sextant-peer.mjs");

@@ -8,10 +8,9 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadModel, type Model } from "../dist/index.js";
-import { Peer } from "./peer.js";
+import { Peer, PEERS } from "./peer.js";
 import { best, collectGarbage, publish } from "./report.js";
 
-const HERE = import.meta.dirname;
 const { values: options } = parseArgs({
   options: {
     python: { type: "string" },
@@ -156,7 +155,7 @@ function startUp(python: string, folder: string): string {
   const out = join(process.env["TMPDIR"] ?? "/tmp", `sextant-bench-${process.pid}.safetensors`);
   const row = JSON.stringify([tokens(8)]);
   const ours = run(process.execPath, [
-    join(HERE, "../bin/sextant.js"),
+    join(import.meta.dirname, "../bin/sextant.js"),
     "read",
     folder,
     "--tokens",
@@ -166,7 +165,7 @@ function startUp(python: string, folder: string): string {
     "--out",
     out,
   ]);
-  const theirs = run(python, [join(HERE, "peers/startup_transformer_lens.py"), folder]);
+  const theirs = run(python, [join(PEERS, "startup_transformer_lens.py"), folder]);
   return `| process start to first activation, against TransformerLens (goal 4) | ${ours.toFixed(0)} | ${theirs.toFixed(0)} | ${(theirs / ours).toFixed(2)} | ${theirs / ours >= 4 ? "yes" : "no"} |`;
 }
 
@@ -179,8 +178,8 @@ async function main(python: string, folder: string): Promise<void> {
   const rounds = Number(options.rounds);
   const table = ["| work | ours, ms | theirs, ms | ratio | goal reached |", "|---|--:|--:|--:|---|", startUp(python, folder)];
   const peers = {
-    transformers: new Peer("transformers", python, join(HERE, "peers/transformers_peer.py")),
-    TransformerLens: new Peer("TransformerLens", python, join(HERE, "peers/transformer_lens_peer.py")),
+    transformers: new Peer("transformers", python, join(PEERS, "transformers_peer.py")),
+    TransformerLens: new Peer("TransformerLens", python, join(PEERS, "transformer_lens_peer.py")),
   };
   for (const peer of Object.values(peers)) await peer.ask({ op: "load", model: folder, threads: 2 });
   const model = await loadModel(folder, { threads: 2 });

@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { expandAddresses, loadModel, readSafetensors, type GradientResult, type Model, type Place, type PointName } from "../dist/index.js";
 import { farthest } from "./farthest.js";
-import { Peer } from "./peer.js";
+import { Peer, PEERS } from "./peer.js";
 import { best, collectGarbage, publish } from "./report.js";
 import { trainingRows } from "./training-steps.js";
 
@@ -154,7 +154,7 @@ async function main(python: string, folder: string): Promise<void> {
   };
   add((await trainingRows(python, rounds)).map((row) => row.replace("| ", "| training step, ")));
   const model = await loadModel(folder, { threads: 2 });
-  const peer = new Peer("TransformerLens", python, join(import.meta.dirname, "peers/gradient_hooks_peer.py"));
+  const peer = new Peer("TransformerLens", python, join(PEERS, "gradient_hooks_peer.py"));
   await peer.ask({ op: "load", model: folder, threads: 2 });
   for (const length of [16, 128]) add(await pointRows(model, peer, length, rounds));
   peer.end();

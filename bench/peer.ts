@@ -1,6 +1,10 @@
 /** @file A peer as a child process that answers one JSON line a request, so that both sides take turns in one run. */
 import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { join } from "node:path";
 import { createInterface, type Interface } from "node:readline";
+
+/** Where the peers' scripts are, seen from the sources and from what they are compiled to. */
+export const PEERS = join(import.meta.dirname, "../bench/peers");
 
 export interface PeerAnswer {
   readonly ms: number;

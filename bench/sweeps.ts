@@ -8,7 +8,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadModel, makeGrid, sweepOf, type GridSweepRequest, type Model } from "../dist/index.js";
-import { Peer, type PeerAnswer } from "./peer.js";
+import { Peer, type PeerAnswer, PEERS } from "./peer.js";
 import { best, collectGarbage, publish } from "./report.js";
 
 const { values: options } = parseArgs({
@@ -167,9 +167,7 @@ async function curves(model: Model, rounds: number): Promise<string[]> {
 async function main(python: string, folder: string): Promise<void> {
   const rounds = Number(options.rounds);
   const script = { TransformerLens: "transformer_lens_peer.py", nnsight: "nnsight_peer.py", "batched hooks": "batched_hooks_peer.py" };
-  const peers = new Map(
-    Object.entries(script).map(([name, file]) => [name, new Peer(name, python, join(import.meta.dirname, "peers", file))]),
-  );
+  const peers = new Map(Object.entries(script).map(([name, file]) => [name, new Peer(name, python, join(PEERS, file))]));
   for (const peer of peers.values()) await peer.ask({ op: "load", model: folder, threads: 2 });
   const model = await loadModel(folder, { threads: 2 });
   const table = ["| sweep | against | ours, ms | theirs, ms | ratio | goal | reached |", "|---|---|--:|--:|--:|--:|---|"];

@@ -20,7 +20,7 @@ import {
 } from "../dist/index.js";
 import { configOf } from "../dist/training/countdown/recipe.js";
 import { farthest } from "./farthest.js";
-import { Peer, type PeerAnswer } from "./peer.js";
+import { Peer, type PeerAnswer, PEERS } from "./peer.js";
 import { best, collectGarbage } from "./report.js";
 
 /** What one row of the table is of. */
@@ -65,7 +65,7 @@ async function measure(shape: Shape, python: string, rounds: number): Promise<st
   const { spec } = planModel(config);
   const parameters = initialise(spec, { seed: 1 });
   writeModel(folder, parameters, { config });
-  const peers = ATTENTIONS.map((name) => new Peer(`torch, ${name}`, python, join(import.meta.dirname, "peers/training_peer.py")));
+  const peers = ATTENTIONS.map((name) => new Peer(`torch, ${name}`, python, join(PEERS, "training_peer.py")));
   const step = openStep(spec, parameters, { threads: 2 });
   try {
     for (const [i, peer] of peers.entries())

@@ -2,7 +2,7 @@
  * @file What a worker thread costs: loading, forward passes with every point read and with the last logits only, and a sweep with a measure of the
  * caller's, against the same model in this thread, in turns. Prints minima and medians in milliseconds.
  *
- * npm run build && node --expose-gc --import tsx bench/worker.ts MODEL [TOKENS] [ROUNDS]
+ * npm run bench:worker -- MODEL [TOKENS] [ROUNDS]
  */
 import { loadModel, type ForwardRequest, type Model, type SweepRequest } from "../dist/index.js";
 import { best, collectGarbage } from "./report.js";

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** What is made by tools and not kept. */
-const MADE = new Set(["node_modules", "dist", "coverage", ".git", ".cache"]);
+const MADE = new Set(["node_modules", "dist", "dist-bench", "coverage", ".git", ".cache"]);
 const TEXT = /(?:\.(?:ts|js|py|sh|md|json|txt|svg)|\.ci\/run|LICENSE|\.npmrc|\.gitignore)$/;
 
 const files = filesIn("").filter((path) => TEXT.test(path) && path !== "package-lock.json");
