@@ -15,6 +15,12 @@ function lengthOf(g: GraphBuilder, x: Value): Value {
   return op.cast(g, sizeAlong(g, x, x.axes.length - 1), "float32");
 }
 
+/** The mean over the last axis of x w, which stays with length 1: a product with a column, so that x w is nowhere written. */
+function meanBy(g: GraphBuilder, x: Value, weight: Value): Value {
+  const column = op.unsqueeze(g, weight, 1);
+  return op.divide(g, op.matmul(g, x, column, [...x.axes.slice(0, -1), "one"]), lengthOf(g, x));
+}
+
 /**
  * y = x̂ w + b with x̂ = (x − mean) r (or x r) and r the divisor's reciprocal: with h = w · dy, dx = r (h − mean h − x̂ mean(h x̂)),
  * without mean h where none is subtracted. r has a gradient of its own where the divisor is read.
@@ -29,9 +35,11 @@ function normRule(kind: "layer" | "rms"): Rule {
     const centredOf = (): Value => (centred ??= kind === "layer" ? op.subtract(g, x!, op.mean(g, x!)) : x!);
     let unit: Value | undefined;
     const unitOf = (): Value => (unit ??= op.multiply(g, centredOf(), inverse));
+    let scaled: Value | undefined;
+    const scaledOf = (): Value => (scaled ??= op.multiply(g, dy!, unitOf()));
     return [
-      () => byInput(given, { kind, inverse, unitOf, centredOf }),
-      dy && (() => fitted(g, op.multiply(g, dy, unitOf()), weight!)),
+      () => byInput(given, { kind, inverse, unitOf, scaledOf, centredOf }),
+      dy && (() => fitted(g, scaledOf(), weight!)),
       bias && dy && (() => fitted(g, dy, bias)),
     ];
   };
@@ -40,19 +48,20 @@ function normRule(kind: "layer" | "rms"): Rule {
 interface NormParts {
   readonly kind: "layer" | "rms";
   readonly inverse: Value;
-  /** x̂ and x less its mean. */
+  /** x̂, dy x̂ (which is also the weight's gradient before it is summed), and x less its mean. */
   readonly unitOf: () => Value;
+  readonly scaledOf: () => Value;
   readonly centredOf: () => Value;
 }
 
-function byInput({ g, inputs, grads }: Given, { kind, inverse, unitOf, centredOf }: NormParts): Value {
+function byInput({ g, inputs, grads }: Given, { kind, inverse, unitOf, scaledOf, centredOf }: NormParts): Value {
   const [x, weight] = inputs;
   const [dy] = grads;
   const dInverse = kind === "layer" ? grads[2] : grads[1];
   const terms: Value[] = [];
   if (dy) {
     const h = op.multiply(g, dy, weight!);
-    const along = op.multiply(g, unitOf(), op.mean(g, op.multiply(g, h, unitOf())));
+    const along = op.multiply(g, unitOf(), meanBy(g, scaledOf(), weight!));
     const level = kind === "layer" ? op.subtract(g, h, op.mean(g, h)) : h;
     terms.push(op.multiply(g, op.subtract(g, level, along), inverse));
   }

@@ -42,11 +42,12 @@ export const RULES: { readonly [K in OpName]: Rule } = {
   ...NORMS,
   ...MOVES,
   Add: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, dy!, a!), () => fitted(g, dy!, b!)],
-  Sub: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, dy!, a!), () => fitted(g, op.unary(g, "Neg", dy!), b!)],
+  Sub: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, dy!, a!), () => op.unary(g, "Neg", fitted(g, dy!, b!))],
   Mul: ({ g, inputs: [a, b], grads: [dy] }) => [() => fitted(g, op.multiply(g, dy!, b!), a!), () => fitted(g, op.multiply(g, dy!, a!), b!)],
   Div: ({ g, inputs: [a, b], outputs: [y], grads: [dy] }) => [
     () => fitted(g, op.divide(g, dy!, b!), a!),
-    () => fitted(g, op.unary(g, "Neg", op.divide(g, op.multiply(g, dy!, y!), b!)), b!),
+    // What is summed is what b was broadcast over, where it is one number: it divides the sum.
+    () => op.unary(g, "Neg", op.divide(g, fitted(g, op.multiply(g, dy!, y!), b!), b!)),
   ],
   Min: ({ g, inputs: [a, b], outputs: [y], grads: [dy] }) => {
     const isFirst = op.cast(g, op.equal(g, y!, a!), "float32");

@@ -21,7 +21,7 @@ function number(attributes: Node["attributes"], name: string, otherwise: number)
 const constant = (g: GraphBuilder, value: number): Value => g.constant([value], []);
 const square = (g: GraphBuilder, x: Value): Value => op.multiply(g, x, x);
 /** `1 − x`. */
-const rest = (g: GraphBuilder, x: Value): Value => op.add(g, op.unary(g, "Neg", x), constant(g, 1));
+const rest = (g: GraphBuilder, x: Value): Value => g.node({ op: "Sub", inputs: [constant(g, 1), x], axes: x.axes });
 
 /** Normal distribution: `½ (1 + erf(x / √2)) + x e^(−x²/2) / √(2π)`. */
 function geluSlope(g: GraphBuilder, x: Value): Value {
@@ -42,11 +42,10 @@ function geluTanhSlope(g: GraphBuilder, x: Value): Value {
   return op.add(g, sigmoid, op.multiply(g, steepness, op.subtract(g, sigmoid, square(g, sigmoid))));
 }
 
-/** `x σ(αx)`: `σ + αx σ (1 − σ)`. */
-function swishSlope(g: GraphBuilder, x: Value, alpha: number): Value {
-  const scaled = op.scaleBy(g, x, alpha);
-  const sigmoid = op.unary(g, "Sigmoid", scaled);
-  return op.multiply(g, sigmoid, op.add(g, op.multiply(g, scaled, rest(g, sigmoid)), constant(g, 1)));
+/** y = x σ(αx): `σ + α y (1 − σ)`. */
+function swishSlope(g: GraphBuilder, x: Value, y: Value, alpha: number): Value {
+  const sigmoid = op.unary(g, "Sigmoid", op.scaleBy(g, x, alpha));
+  return op.add(g, sigmoid, op.scaleBy(g, op.multiply(g, y, rest(g, sigmoid)), alpha));
 }
 
 /** `x tanh(softplus x)`: with t the tanh, `t + x (1 − t²) σ(x)`. */
@@ -90,7 +89,7 @@ export const UNARY: { readonly [K in Exclude<UnaryOp, "LogSoftmax" | "Softmax">]
     return op.add(g, op.scaleBy(g, step(g, x), 1 - alpha), constant(g, alpha));
   }),
   Gelu: times(({ g, x, attributes }) => (attributes["approximate"] === "tanh" ? geluTanhSlope(g, x) : geluSlope(g, x))),
-  QuickGelu: times(({ g, x, attributes }) => swishSlope(g, x, number(attributes, "alpha", 1.702))),
+  QuickGelu: times(({ g, x, y, attributes }) => swishSlope(g, x, y, number(attributes, "alpha", 1.702))),
   Mish: times(({ g, x }) => mishSlope(g, x)),
   HardSwish: times(({ g, x }) => hardSwishSlope(g, x)),
 };

@@ -11,14 +11,18 @@ import { mlp } from "./parts/mlp.js";
 import { linear, norm, type NormForm, type Stream } from "./parts/weights.js";
 import type { LayerSpec, ModelSpec } from "./spec.js";
 
-/** How a graph computes what can be had in two ways: `steps` and `apart` where the inside of a norm or of W_O is edited. */
+/**
+ * How a graph computes what can be had in two ways: `steps` and `apart` where the inside of a norm or of W_O is edited. `past`: whether keys and values of
+ * earlier tokens are fed, which even where there are none copies the new ones.
+ */
 export interface Form {
   readonly norms: NormForm;
   readonly heads: "fused" | "apart";
+  readonly past: "fed" | "none";
 }
 
 /** The form for everything but edits inside a norm or of single heads' outputs. */
-export const FUSED: Form = { norms: "fused", heads: "fused" };
+export const FUSED: Form = { norms: "fused", heads: "fused", past: "fed" };
 
 /** Names of the values that carry the residual stream between graphs. */
 export const STREAM = { in: "resid", embedded: "stream" } as const;
@@ -58,7 +62,7 @@ export function buildBlock(spec: ModelSpec, layer: number, form: Form = FUSED): 
   const g = new GraphBuilder();
   const block = must(spec.layers[layer], `layer ${layer}`);
   const input = g.input(STREAM.in, ["batch", "pos", "d_model"]);
-  const context = { sizes: op.shapeOf(g, input, 0, 2), rotaries: spec.rotaries, heads: form.heads };
+  const context = { sizes: op.shapeOf(g, input, 0, 2), rotaries: spec.rotaries, heads: form.heads, past: form.past };
   const x = shaped(g, input, spec.dModel);
   const n1 = normBefore(g, x, { block, which: "ln1", form });
   const attnOut = added(g, attention(g, n1, block.attention, context), block, "attn");

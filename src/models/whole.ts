@@ -6,7 +6,7 @@ import { must } from "../base/errors.js";
 import { GraphBuilder } from "../graph/builder.js";
 import type { Graph, Value } from "../graph/graph.js";
 import * as op from "../graph/ops.js";
-import { buildBlock, buildEmbedding, buildFinalNorm, buildUnembedding, STREAM } from "./block.js";
+import { buildBlock, buildEmbedding, buildFinalNorm, buildUnembedding, FUSED, STREAM } from "./block.js";
 import type { ModelSpec } from "./spec.js";
 
 /** Names of the inputs that a whole model has besides those of its blocks. */
@@ -31,7 +31,7 @@ export function buildWhole(spec: ModelSpec): { readonly g: GraphBuilder; readonl
   for (const layer of spec.layers.keys()) {
     const resid = op.reshape(g, stream, shape, ["batch", "pos", "d_model"]);
     const mask = g.input(maskInput(spec, layer), ["batch", "one", "query", "key"]);
-    const block = g.splice(buildBlock(spec, layer), `block_${layer}/`, { [STREAM.in]: resid, mask });
+    const block = g.splice(buildBlock(spec, layer, { ...FUSED, past: "none" }), `block_${layer}/`, { [STREAM.in]: resid, mask });
     stream = must(block.get("resid_post"), `the stream behind block ${layer}`);
   }
   const picked = g.input(WHOLE_INPUTS.picked, ["row", "one"], "int64");

@@ -300,6 +300,7 @@ function formFor(stops: readonly string[]): Form {
   return {
     norms: stops.some((stop) => stop.endsWith("_scale")) ? "steps" : "fused",
     heads: stops.includes("head_out") ? "apart" : "fused",
+    past: "fed",
   };
 }
 

@@ -19,7 +19,7 @@ import { CONFIGS, tiny } from "../models/tiny-specs.js";
 import { blockTrial } from "./block-trial.js";
 import { evaluate } from "./interpreter.js";
 
-const APART: Form = { norms: "steps", heads: "apart" };
+const APART: Form = { norms: "steps", heads: "apart", past: "fed" };
 const variants = fileURLToPath(new URL("../fixtures/variants", import.meta.url));
 
 describe.each(readdirSync(variants))("in blocks of %s", (name) => {
@@ -57,12 +57,12 @@ function productsBack(spec: ModelSpec, names: readonly string[], form?: Form): n
 test("with what matrix products made known, only the products of the way back are left, and those of attention itself", () => {
   const { spec } = tiny(must(CONFIGS["gpt2"], "gpt2"));
   const known = ["resid_mid", "q", "k", "v", "mlp_pre"];
-  // Back: 2 of the MLP, 1 of W_O, 2 a product of attention, 1 of q, k and v together. Anew: the scores, and z by its pattern for no one.
-  expect(productsBack(spec, known)).toBe(2 + 1 + 4 + 1 + 1);
-  // Heads apart differ by no product: what they add up to is needed for nothing.
+  // Back: 2 of the MLP, 1 of W_O, 2 a product of attention, 1 of q, k and v together. Anew: the scores, and z by its pattern for no one. A column a norm: a mean.
+  expect(productsBack(spec, known)).toBe(2 + 1 + 4 + 1 + 1 + 2);
+  // Heads apart differ by no product: what they add up to is needed for nothing. Norms in steps have no columns.
   expect(productsBack(spec, known, APART)).toBe(2 + 1 + 4 + 1 + 1);
   // Nothing known: q, k and v, the scores, z, W_O and the MLP's first product are computed anew.
-  expect(productsBack(spec, [])).toBe(2 + 1 + 4 + 1 + 5);
+  expect(productsBack(spec, [])).toBe(2 + 1 + 4 + 1 + 5 + 2);
 });
 
 test("a size behind a broadcast, a sum and a concatenation is told, or is said to be unknown", () => {

@@ -33,7 +33,7 @@ const TOLERANCE = 1e-7;
 /** ONNX Runtime computes in float32. Seen: 1.3e-6. */
 const FLOAT32 = 2e-5;
 
-const APART: Form = { norms: "steps", heads: "apart" };
+const APART: Form = { norms: "steps", heads: "apart", past: "fed" };
 const variants = fileURLToPath(new URL("../fixtures/variants", import.meta.url));
 
 /** Every family, every fixture, and what neither has. */

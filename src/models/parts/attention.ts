@@ -30,13 +30,14 @@ export function attention(
   g: GraphBuilder,
   x: Stream,
   spec: AttentionSpec,
-  context: BlockInputs & { readonly heads: "fused" | "apart" },
+  context: BlockInputs & { readonly heads: "fused" | "apart"; readonly past: "fed" | "none" },
 ): Stream {
   const { q, k, v } = project(g, x, spec, context.sizes);
   const rotQ = g.name("rot_q", turned(g, q, { spec, side: "q", heads: spec.heads, context }));
   const rotK = g.name("rot_k", turned(g, k, { spec, side: "k", heads: spec.kvHeads, context }));
-  const keys = remembered(g, rotK, CACHE.pastK, CACHE.presentK);
-  const values = remembered(g, v, CACHE.pastV, CACHE.presentV);
+  const isFed = context.past === "fed";
+  const keys = g.name(CACHE.presentK, remembered(g, rotK, isFed && CACHE.pastK));
+  const values = g.name(CACHE.presentV, remembered(g, v, isFed && CACHE.pastV));
   const scores = g.name("attn_scores", scoresOf(g, rotQ, keys, spec));
   const pattern = g.name("pattern", patternOf(g, scores, spec));
   const z = g.name("z", mixed(g, pattern, values, spec));
@@ -98,11 +99,10 @@ function turned(g: GraphBuilder, x: Value, options: { spec: AttentionSpec; side:
   return op.reshape(g, flat, [0, 0, heads, spec.dHead], side === "q" ? QUERY : KEY);
 }
 
-/** The cached keys or values with the new ones behind them. */
-function remembered(g: GraphBuilder, x: Value, past: string, present: string): Value {
-  const old = g.input(past, ["batch", "kv_head", "past", "d_head"]);
+/** The keys or values of `past`, the name of an input, with the new ones behind them; without it the new ones alone. */
+function remembered(g: GraphBuilder, x: Value, past: string | false): Value {
   const fresh = op.transpose(g, x, [0, 2, 1, 3], CACHED);
-  return g.name(present, op.concat(g, [old, fresh], 2, CACHED));
+  return past === false ? fresh : op.concat(g, [g.input(past, ["batch", "kv_head", "past", "d_head"]), fresh], 2, CACHED);
 }
 
 /** `scale · q kᵀ`, soft-capped, with position bias and mask: batch, head, query, key. */
