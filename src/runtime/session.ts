@@ -1,7 +1,6 @@
 /**
- * @file The only door to ONNX Runtime: makes sessions from graph bytes and runs them. Spinning is off, since many sessions
- * whose threads spin fight for the cores (measured: 121 ms instead of 17 for one token of a 12-block model). On WebGPU some values
- * may stay in the device's memory between sessions.
+ * @file The only door to ONNX Runtime: makes sessions from graph bytes and runs them. On WebGPU some values may stay in the device's
+ * memory between sessions.
  */
 import type * as Ort from "onnxruntime-node";
 import { internal, must, SextantError } from "../base/errors.js";
